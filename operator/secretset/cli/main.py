@@ -1,0 +1,161 @@
+"""All commands of `secretset`. Each option is also an environment variable, named in its help."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secretset import __version__
+
+app = typer.Typer(
+    name="secretset",
+    help="Secret sets as native Kubernetes Secrets in many regions, and one restart of what uses them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """From which level on log lines are printed."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"secretset {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Secret sets as native Kubernetes Secrets in many regions, and one restart of what uses them."""
+    del version
+
+
+@app.command()
+def operator(
+    namespace: Annotated[
+        str, typer.Option(envvar="SECRETSET_NAMESPACE", help="The operator's own namespace; holds its installation.")
+    ] = "secretset-system",
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SECRETSET_KUBECONFIG",
+            help="Kubeconfig of the hub. Absent: $KUBECONFIG, the pod's service account, or ~/.kube/config.",
+        ),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(envvar="SECRETSET_CONTEXT", help="Context of the kubeconfig to use.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="SECRETSET_HOST", help="Address that /healthz, /readyz and /metrics listen at.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="SECRETSET_PORT", min=0, max=65535, help="Their port; 0: a free one.")
+    ] = 8080,
+    workers: Annotated[
+        int, typer.Option(envvar="SECRETSET_WORKERS", min=1, max=128, help="Passes at a time in each region.")
+    ] = 8,
+    resync_seconds: Annotated[
+        float, typer.Option(envvar="SECRETSET_RESYNC_SECONDS", min=1, help="How often everything is compared.")
+    ] = 600.0,
+    quiet_seconds: Annotated[
+        float,
+        typer.Option(envvar="SECRETSET_QUIET_SECONDS", min=0, help="What an absent restart.quietSeconds means."),
+    ] = 2.0,
+    max_wait_seconds: Annotated[
+        float,
+        typer.Option(envvar="SECRETSET_MAX_WAIT_SECONDS", min=0, help="What an absent restart.maxWaitSeconds means."),
+    ] = 10.0,
+    reserved_keys: Annotated[
+        str,
+        typer.Option(envvar="SECRETSET_RESERVED_KEYS", help="More names that sets may not use, separated by commas."),
+    ] = "",
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="SECRETSET_LOG_LEVEL", help="No level prints a value or an object's body.")
+    ] = LogLevel.INFO,
+) -> None:
+    """Run the operator until it gets SIGTERM.
+
+    It watches SecretSets, ImagePullSecrets and Regions on the hub and keeps a native Secret for each set in its region.
+
+    Example: secretset operator --kubeconfig hub.yaml --namespace secretset-system --log-format json
+    """
+    import uvloop
+
+    from secretset import telemetry
+    from secretset.app import Operator
+    from secretset.config import Config
+    from secretset.domain import names
+    from secretset.kube.errors import ConfigError
+
+    telemetry.configure_logging(level=log_level.value, form=log_format.value)
+    config = Config(
+        namespace=namespace,
+        kubeconfig=str(kubeconfig) if kubeconfig else None,
+        context=context,
+        host=host,
+        port=port,
+        workers=workers,
+        resync_seconds=resync_seconds,
+        quiet_seconds=quiet_seconds,
+        max_wait_seconds=max_wait_seconds,
+        reserved_keys=names.RESERVED_KEYS | {key.strip() for key in reserved_keys.split(",") if key.strip()},
+    )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Operator(config).run())
+    except ConfigError as error:
+        typer.echo(f"secretset operator: {error}", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"secretset operator: cannot listen at {host}:{port} ({error.strerror})", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def crds(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output-dir", "-d", help="Write one file for each kind into this folder instead of printing."),
+    ] = None,
+) -> None:
+    """Print the CustomResourceDefinitions of this version.
+
+    Example: secretset crds | kubectl apply --server-side -f -
+    """
+    import yaml
+
+    from secretset.domain.crd import DEFINITIONS, render
+
+    for definition in DEFINITIONS:
+        text = yaml.safe_dump(render(definition), sort_keys=False, width=120, allow_unicode=True)
+        if output is None:
+            sys.stdout.write(f"---\n{text}")
+        else:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / f"{definition.plural}.yaml").write_text(text)

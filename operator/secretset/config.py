@@ -1,0 +1,55 @@
+"""What the installer can set. Every field is a flag of `secretset operator` and an environment variable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from secretset.domain import names
+from secretset.domain.models import RestartSpec
+from secretset.domain.names import Kind
+from secretset.domain.restarts import RestartRule, automatic_by_default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the operator.
+
+    Attributes:
+        namespace: the operator's own namespace on the hub; holds its installation Secret.
+        kubeconfig: file to use for the hub; None for $KUBECONFIG, the pod's account, or ~/.kube/config.
+        context: context of that file; None for its current one.
+        host: address that health and metrics listen at.
+        port: port of them; 0 for a free one.
+        workers: passes at a time in each region.
+        resync_seconds: how often all objects are compared, whether or not anything happened.
+        quiet_seconds: what an absent ``restart.quietSeconds`` means.
+        max_wait_seconds: what an absent ``restart.maxWaitSeconds`` means.
+        reserved_keys: names that ``spec.data`` may not use.
+        request_timeout: seconds for one request to an API server.
+        look_again_seconds: how often a failure outside our watches is looked at again.
+    """
+
+    namespace: str = "secretset-system"
+    kubeconfig: str | None = None
+    context: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 8
+    resync_seconds: float = 600.0
+    quiet_seconds: float = 2.0
+    max_wait_seconds: float = 10.0
+    reserved_keys: frozenset[str] = field(default=names.RESERVED_KEYS)
+    request_timeout: float = 15.0
+    look_again_seconds: float = 60.0
+
+    def restart_rule(self, kind: Kind, spec: RestartSpec | None) -> RestartRule:
+        """Fill in what a restart section leaves out."""
+        spec = spec or RestartSpec()
+        quiet = self.quiet_seconds if spec.quiet_seconds is None else float(spec.quiet_seconds)
+        longest = self.max_wait_seconds if spec.max_wait_seconds is None else float(spec.max_wait_seconds)
+        return RestartRule(
+            automatic=spec.policy == "Auto" if spec.policy else automatic_by_default(kind),
+            quiet=quiet,
+            max_wait=max(longest, quiet) if spec.max_wait_seconds is None else longest,
+            max_concurrent=spec.max_concurrent,
+        )

@@ -1,0 +1,52 @@
+"""Deletion: take the managed Secret away if the set asks for it, then let the object go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secretset.controller import carry_out
+from secretset.controller.context import Context
+from secretset.controller.deliver import remove
+from secretset.controller.hub import remove_finalizer
+from secretset.controller.runner import RegionRunner
+from secretset.controller.translate import region_problem
+from secretset.domain import reasons
+from secretset.domain.names import Kind
+from secretset.domain.record import SetRecord
+
+
+async def clean_up(context: Context, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> None:
+    """Finish the deletion of an object.
+
+    Never touches a Secret that is not the object's own. What was never delivered anywhere goes at once.
+
+    Raises:
+        Problem: the region cannot be asked now; the object stays until it can.
+        KubeError: the hub refused or did not answer.
+    """
+    if not fresh.finalized:
+        return
+    if (obj.get("spec") or {}).get("deletionPolicy") != "Retain":
+        await _remove(context, runner, fresh, obj)
+    await remove_finalizer(context, obj)
+
+
+async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> None:
+    name = context.store.region_of(fresh)
+    region = context.store.regions.get(name) if name else None
+    ref = (obj.get("status") or {}).get("secretRef") or {}
+    if region is None:
+        if not fresh.delivered:
+            return
+        raise reasons.region_unknown(name)
+    namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
+    if runner.problem is not None or runner.client is None:
+        raise runner.problem or reasons.region_not_ready(region.name, "it has no connection.")
+    with region_problem(region.name, namespace):
+        if fresh.key.kind is Kind.IMAGE_PULL_SECRET and fresh.service_accounts:
+            runner.place(fresh.key, namespace, pull=True)
+            await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)
+            await carry_out.attach(
+                context, runner, runner.client, namespace=namespace, secret=fresh.key.name, wanted=()
+            )
+        await remove(context, runner, runner.client, (namespace, fresh.key.name), fresh.key)

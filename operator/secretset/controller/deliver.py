@@ -1,0 +1,164 @@
+"""Deliver: bring the managed Secret to what it should be. Reads, lets the domain decide, writes with preconditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from secretset.controller.context import Context
+from secretset.controller.runner import RegionRunner
+from secretset.domain import plan, workloads
+from secretset.domain.marks import Marks
+from secretset.domain.observed import ObservedSecret
+from secretset.domain.plan import Delivered, Desired, Write
+from secretset.domain.workloads import WORKLOAD_KINDS, Workload
+from secretset.kube import errors, paths
+from secretset.kube.client import Client
+
+_ATTEMPTS = 4
+
+
+class Postponed(Exception):
+    """The pass is to be repeated later, without a change of status.
+
+    Attributes:
+        seconds: when.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"postponed by {seconds:.1f} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What came of it.
+
+    Attributes:
+        marks: what the managed Secret bears now.
+        repaired_from: who had changed it, if drift was repaired; empty if nobody knows.
+    """
+
+    marks: Marks
+    first: bool = False
+    content_changed: bool = False
+    repaired_from: str | None = None
+
+
+async def deliver(
+    context: Context, runner: RegionRunner, client: Client, desired: Desired, delivered: Delivered | None
+) -> Delivery:
+    """Make the managed Secret what it should be; at most one write, none if it is so already.
+
+    A request that meets another version than the one it was planned for is planned anew from what is there then.
+
+    Raises:
+        Problem: the Secret is not ours.
+        Postponed: somebody keeps undoing our repairs.
+        KubeError: the region refused or did not answer.
+    """
+    place = desired.namespace, desired.key.name
+    record = runner.secrets.get(place)
+    # Nothing was seen there by a watch that is in step: create it at once, and save the read. If that was wrong, the
+    # API server says so.
+    unseen = (record is None or record.deleted) and runner.watching(desired.namespace)
+    for _ in range(_ATTEMPTS):
+        secret = None if unseen else await _read(client, desired)
+        assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
+        if assessment.write is Write.NONE and secret is not None and secret.marks is not None:
+            _verified(runner, place, secret, desired)
+            return Delivery(marks=secret.marks)
+        if assessment.drift and (delay := runner.repair_delay(desired.key)) > 0:
+            raise Postponed(delay)
+        memory = record.wave if record is not None and (secret is None or secret.marks is None) else None
+        marks = plan.compose(
+            desired,
+            assessment,
+            keyring=context.installation.keyring,
+            previous=secret.marks.wave if secret is not None and secret.marks is not None else memory,
+            workloads=await _listed(client, desired) if assessment.content_changed and desired.rule.automatic else (),
+            timestamp=context.timestamp(),
+            now=context.now(),
+        )
+        try:
+            runner.remember_secret(await _write(client, desired, marks, secret, assessment.write))
+        except (errors.Conflict, errors.AlreadyExists):
+            unseen = False
+            continue
+        except errors.NotFound:
+            if assessment.write is Write.CREATE:
+                raise
+            unseen = False
+            continue
+        if assessment.drift:
+            runner.repaired(desired.key)
+        return Delivery(
+            marks=marks,
+            first=assessment.first,
+            content_changed=assessment.content_changed,
+            repaired_from=((secret.last_manager if secret else None) or "") if assessment.drift else None,
+        )
+    raise errors.Conflict(409, "Conflict")
+
+
+async def remove(
+    context: Context, runner: RegionRunner, client: Client, desired_place: tuple[str, str], key: Any
+) -> bool:
+    """Delete the managed Secret of a key if it is there and ours; return whether there was one.
+
+    Raises:
+        KubeError: the region refused or did not answer.
+    """
+    namespace, name = desired_place
+    for _ in range(_ATTEMPTS):
+        try:
+            secret = ObservedSecret.parse(await client.get(paths.secrets(namespace, name)))
+            if not plan.owned(secret, installation=context.installation.id, key=key):
+                break
+            await client.delete(
+                paths.secrets(namespace, name), uid=secret.uid, resource_version=secret.resource_version
+            )
+        except errors.NotFound:
+            break
+        except errors.Conflict:
+            continue
+        runner.secrets.pop((namespace, name), None)
+        return True
+    else:
+        raise errors.Conflict(409, "Conflict")
+    runner.secrets.pop((namespace, name), None)
+    return False
+
+
+async def _read(client: Client, desired: Desired) -> ObservedSecret | None:
+    try:
+        return ObservedSecret.parse(await client.get(paths.secrets(desired.namespace, desired.key.name)))
+    except errors.NotFound:
+        return None
+
+
+async def _listed(client: Client, desired: Desired) -> list[Workload]:
+    """The workloads of the namespace from a quorum read: a restart is never decided from a cache."""
+    found = []
+    for kind in WORKLOAD_KINDS:
+        page = await client.get(paths.workloads(kind, desired.namespace))
+        found += [parsed for item in page.get("items") or () if (parsed := workloads.parse(kind, item))]
+    return found
+
+
+async def _write(
+    client: Client, desired: Desired, marks: Marks, secret: ObservedSecret | None, write: Write
+) -> dict[str, Any]:
+    path = paths.secrets(desired.namespace, desired.key.name)
+    if write is Write.UPDATE:
+        return dict(await client.replace(path, plan.render(desired, marks, secret)))
+    if write is Write.REPLACE and secret is not None:
+        await client.delete(path, uid=secret.uid, resource_version=secret.resource_version)
+    return dict(await client.create(paths.secrets(desired.namespace), plan.render(desired, marks, None)))
+
+
+def _verified(runner: RegionRunner, place: tuple[str, str], secret: ObservedSecret, desired: Desired) -> None:
+    """Remember that content from newer inputs is what is there already, so that it is not read again."""
+    record = runner.secrets.get(place)
+    if record is not None and record.uid == secret.uid and record.resource_version == secret.resource_version:
+        record.inputs = desired.inputs

@@ -1,0 +1,38 @@
+"""Health, readiness and metrics over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Callable[[], bool]) -> web.AppRunner:
+    """Begin to serve `/healthz`, `/readyz` and `/metrics`; the port that was taken is logged."""
+
+    def probe(check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(_: web.Request) -> web.Response:
+            return web.Response(text="ok") if check() else web.Response(text="no", status=503)
+
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/healthz", probe(healthy))
+    app.router.add_get("/readyz", probe(ready))
+    app.router.add_get("/metrics", _metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    address = runner.addresses[0]
+    log.info("listening", address=f"http://{address[0]}:{address[1]}")
+    return runner
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

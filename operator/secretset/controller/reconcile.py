@@ -1,0 +1,364 @@
+"""The pass over one object, the same for both kinds: look, and if anything is not as it should be, make it so.
+
+Fetch, finalizer, place, content, deliver, restart, and the status once, at the end, if it differs. Running it twice
+changes nothing; running it after a crash at any point finishes the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from secretset import telemetry
+from secretset.controller import carry_out, sources
+from secretset.controller.cleanup import clean_up
+from secretset.controller.context import Context
+from secretset.controller.deliver import Delivery, Postponed, deliver
+from secretset.controller.hub import add_finalizer, fetch, write_status
+from secretset.controller.runner import RegionRunner
+from secretset.controller.translate import region_problem
+from secretset.domain import accounts, reasons, record, regions, restarts, status
+from secretset.domain.names import Key, Kind
+from secretset.domain.plan import Desired
+from secretset.domain.reasons import Problem, Retry
+from secretset.domain.record import SetRecord
+from secretset.domain.regions import RegionRecord
+from secretset.domain.workloads import WORKLOAD_KINDS
+from secretset.kube import errors, paths
+from secretset.kube.client import Client
+
+log = structlog.get_logger(__name__)
+
+_WATCH_WAIT = 10.0  # seconds to wait for the first list of a namespace
+_RUNNER_WAIT = 0.1  # seconds until the runner of a Region that was just seen is there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Where a set lives."""
+
+    region: RegionRecord
+    namespace: str
+
+
+class Reconciler:
+    """Carries out passes. One instance serves all regions; what belongs to a region is in its runner."""
+
+    def __init__(self, context: Context, responsible: Callable[[Key], RegionRunner]) -> None:
+        self._context = context
+        self._responsible = responsible
+
+    async def __call__(self, runner: RegionRunner, key: Key) -> None:
+        """Make one pass, and plan the next one if there must be one."""
+        started = time.perf_counter()
+        outcome = "success"
+        try:
+            worked, wait = await self._pass(runner, key)
+            runner.queue.succeeded(key)
+            if wait is not None:
+                runner.queue.add_after(key, wait)
+            if worked:
+                telemetry.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - started)
+        except Postponed as postponed:
+            outcome = "requeue_after"
+            runner.queue.add_after(key, postponed.seconds)
+        except errors.KubeError as error:
+            outcome = "requeue"
+            delay = runner.queue.retry(key, at_least=getattr(error, "retry_after", 0.0))
+            log.debug("pass not finished", key=str(key), region=runner.name, error=str(error), again_in=round(delay, 1))
+        except Exception as error:  # noqa: BLE001
+            # A defect of ours. It must neither end the worker nor spin; its text may hold anything, so only its place
+            # and type are told.
+            outcome = "error"
+            delay = runner.queue.retry(key)
+            log.error(  # noqa: TRY400
+                "pass failed", key=str(key), region=runner.name, error=_where(error), again_in=round(delay, 1)
+            )
+        telemetry.RECONCILES.labels(key.kind, outcome).inc()
+
+    async def _pass(self, runner: RegionRunner, key: Key) -> tuple[bool, float | None]:
+        """Returns whether there was something to do, and the seconds after which to look again."""
+        store = self._context.store
+        seen = store.sets.get(key)
+        if seen is None:
+            runner.displace(key)
+            runner.queue.forget(key)
+            return False, None
+        responsible = self._responsible(key)
+        if responsible is not runner:
+            runner.displace(key)
+            responsible.queue.add(key)
+            return False, None
+        if runner.name is None and store.region_of(seen) in store.regions:
+            raise Postponed(_RUNNER_WAIT)
+        forced = key in store.forced
+        if not forced:
+            settled, wait = self._settled(runner, seen)
+            if settled:
+                return False, wait
+        obj = await fetch(self._context, seen)
+        if obj is None:
+            return True, None
+        store.forced.discard(key)
+        wait = await self._work(runner, record.parse(key.kind, obj), obj)
+        return True, wait
+
+    def _settled(self, runner: RegionRunner, seen: SetRecord) -> tuple[bool, float | None]:
+        """Whether records alone show that nothing has to be done: no request is sent for such a set."""
+        context = self._context
+        if seen.deleting or not seen.finalized or not seen.settled_status or context.store.older_twin(seen):
+            return False, None
+        try:
+            placed = self._place(seen)
+        except Problem:
+            return False, None
+        secret = runner.secrets.get((placed.namespace, seen.key.name))
+        if secret is None:
+            # Delivered, but not verified since we started: while the region is away, its word stands.
+            return runner.problem is not None and runner.client is not None, None
+        if not secret.intact or secret.owner_uid != seen.uid or secret.inputs != seen.inputs(context.store.sources):
+            return False, None
+        rule = context.config.restart_rule(seen.key.kind, seen.restart)
+        slots = runner.workloads[placed.namespace].values()
+        due = restarts.due(secret.wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
+        counts = restarts.count(secret.wave, secret=seen.key.name, workloads=slots, rule=rule)
+        if due.workloads or not seen.reports(secret, counts):
+            return False, None
+        if seen.key.kind is Kind.IMAGE_PULL_SECRET and not self._attached(runner, placed, seen):
+            return False, None
+        return True, due.wait
+
+    def _attached(self, runner: RegionRunner, placed: Placed, seen: SetRecord) -> bool:
+        known = list(runner.service_accounts[placed.namespace].values())
+        todo = accounts.patches(
+            secret=seen.key.name,
+            wanted=seen.service_accounts,
+            accounts=known,
+            installation=self._context.installation.id,
+        )
+        return not todo and not accounts.missing(seen.service_accounts, known)
+
+    async def _work(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> float | None:
+        """The pass proper, on an object that was just read."""
+        context = self._context
+        if fresh.deleting:
+            return await self._delete(runner, fresh, obj)
+        previous: Mapping[str, Any] | None = obj.get("status")
+        delivery: Delivery | None = None
+        wait: float | None = None
+        try:
+            if twin := context.store.older_twin(fresh):
+                raise reasons.name_taken(twin)
+            placed = self._place(fresh)
+            client = self._usable(runner)
+            spec = record.parse_spec(fresh.key.kind, obj["spec"])
+            content, inputs = await sources.content_of(context, fresh, spec)
+            desired = Desired(
+                key=fresh.key,
+                uid=fresh.uid,
+                installation=context.installation.id,
+                region=placed.region.name,
+                namespace=placed.namespace,
+                content=content,
+                inputs=inputs,
+                rule=context.config.restart_rule(fresh.key.kind, spec.restart),
+            )
+            if not fresh.finalized:
+                obj = await add_finalizer(context, obj)
+            with region_problem(desired.region, desired.namespace):
+                delivery = await self._deliver(runner, client, desired, fresh, previous)
+                done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
+            counts = restarts.count(
+                delivery.marks.wave,
+                secret=fresh.key.name,
+                workloads=runner.workloads[placed.namespace].values(),
+                rule=desired.rule,
+            )
+            wanted = status.synced(
+                generation=fresh.generation,
+                place=status.Place(region=placed.region.name, namespace=placed.namespace, name=fresh.key.name),
+                marks=delivery.marks,
+                counts=counts,
+                previous=previous,
+                timestamp=context.timestamp(),
+            )
+            self._tell(fresh, previous, delivery, [workload.name for workload in done])
+            problem = None
+        except Problem as raised:
+            problem = raised
+            wanted = status.unsynced(
+                problem,
+                generation=fresh.generation,
+                region=context.store.region_of(fresh),
+                previous=previous,
+                timestamp=context.timestamp(),
+            )
+            wait = self._again(runner, fresh.key, problem)
+        later = await write_status(context, obj, wanted)
+        if later is not None:
+            wait = later if wait is None else min(wait, later)
+        self._tell_problem(fresh, previous, problem)
+        return wait
+
+    def _place(self, seen: SetRecord) -> Placed:
+        """Where a set lives, by the rules of the platform team.
+
+        Raises:
+            Problem: nowhere, for now.
+        """
+        store = self._context.store
+        name = store.region_of(seen)
+        region = store.regions.get(name) if name else None
+        organization = store.organizations.get(seen.key.namespace)
+        if region is None:
+            raise reasons.region_unknown(name)
+        if organization is None:
+            raise reasons.retrying(f"Namespace '{seen.key.namespace}' of the hub was not seen yet")
+        namespace = regions.target_namespace(
+            region,
+            organization,
+            regions=store.regions,
+            organizations=store.organizations,
+            operator_namespace=self._context.config.namespace,
+        )
+        return Placed(region=region, namespace=namespace)
+
+    def _usable(self, runner: RegionRunner) -> Client:
+        if runner.problem is not None or runner.client is None:
+            raise runner.problem or reasons.region_not_ready(runner.name or "", "it has no connection.")
+        return runner.client
+
+    async def _deliver(
+        self,
+        runner: RegionRunner,
+        client: Client,
+        desired: Desired,
+        fresh: SetRecord,
+        previous: Mapping[str, Any] | None,
+    ) -> Delivery:
+        pull = fresh.key.kind is Kind.IMAGE_PULL_SECRET
+        runner.place(fresh.key, desired.namespace, pull=pull)
+        await runner.await_watches(desired.namespace, ["secrets"], seconds=_WATCH_WAIT)
+        memory = status.delivered(previous)
+        try:
+            return await deliver(self._context, runner, client, desired, memory)
+        except errors.NotFound:
+            region = self._context.store.regions.get(desired.region)
+            if region is None or not region.spec.create_namespaces:
+                raise
+        await _create_namespace(client, desired.namespace)
+        return await deliver(self._context, runner, client, desired, memory)
+
+    async def _follow_up(
+        self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
+    ) -> tuple[list[Any], float | None]:
+        kinds = [kind.plural for kind in WORKLOAD_KINDS]
+        await runner.await_watches(desired.namespace, kinds, seconds=_WATCH_WAIT)
+        done, wait = await carry_out.restart(self._context, runner, client, desired, delivery.marks.wave)
+        if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
+            await runner.await_watches(desired.namespace, ["serviceaccounts"], seconds=_WATCH_WAIT)
+            await carry_out.attach(
+                self._context,
+                runner,
+                client,
+                namespace=desired.namespace,
+                secret=desired.key.name,
+                wanted=fresh.service_accounts,
+            )
+        return done, wait
+
+    async def _delete(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> float | None:
+        context = self._context
+        previous: Mapping[str, Any] | None = obj.get("status")
+        try:
+            await clean_up(context, runner, fresh, obj)
+        except Problem as problem:
+            wanted = status.unsynced(
+                problem,
+                generation=fresh.generation,
+                region=context.store.region_of(fresh),
+                previous=previous,
+                timestamp=context.timestamp(),
+            )
+            await write_status(context, obj, wanted)
+            self._tell_problem(fresh, previous, problem)
+            return self._again(runner, fresh.key, problem)
+        runner.displace(fresh.key)
+        return None
+
+    def _again(self, runner: RegionRunner, key: Key, problem: Problem) -> float | None:
+        """When to look again at an object with a problem, besides when something we watch changes."""
+        retry = problem.reason.retry
+        if retry is Retry.BACKOFF:
+            runner.queue.retry(key, at_least=problem.after)
+        elif retry is Retry.LOOK_AGAIN:
+            runner.queue.add_after(key, self._context.config.look_again_seconds * (0.8 + 0.4 * _spread(key)))
+        return None
+
+    def _tell(
+        self, fresh: SetRecord, previous: Mapping[str, Any] | None, delivery: Delivery, restarted: list[str]
+    ) -> None:
+        """Events about what was done. A first `Synced` is told by the status alone."""
+        emit, key = self._context.events.emit, fresh.key
+        was = (previous or {}).get("phase")
+        if delivery.first:
+            telemetry.TIME_TO_READY.labels(fresh.named_region or "").observe(
+                max(0.0, self._context.now() - _epoch(fresh.created))
+            )
+        elif delivery.content_changed or (was == "failed" and delivery.repaired_from is None):
+            note = f"Revision {delivery.marks.revision} is in place."
+            emit(key, fresh.uid, reason="Synced", note=note, action="Sync")
+        if delivery.repaired_from is not None:
+            who = f" by '{delivery.repaired_from}'" if delivery.repaired_from else ""
+            note = f"The Secret was changed or deleted{who} and has been put right."
+            emit(key, fresh.uid, reason="DriftRepaired", note=note, action="Repair", warning=True)
+        if restarted:
+            listed = ", ".join(sorted(restarted)[:20]) + (" …" if len(restarted) > 20 else "")
+            note = f"Restarted for revision {delivery.marks.revision}: {listed}"
+            emit(key, fresh.uid, reason="Restarted", note=note, action="Restart")
+
+    def _tell_problem(self, fresh: SetRecord, previous: Mapping[str, Any] | None, problem: Problem | None) -> None:
+        """An event when a problem is new: the status remembers what was told."""
+        if problem is None or problem.reason is reasons.Reason.ACCEPTED:
+            return
+        told = (previous or {}).get("reason"), (previous or {}).get("message")
+        if told == (problem.reason.value, problem.message):
+            return
+        failed = problem.reason.phase is reasons.Phase.FAILED
+        self._context.events.emit(
+            fresh.key,
+            fresh.uid,
+            reason=f"Failed{problem.reason}" if failed else problem.reason.value,
+            note=problem.message,
+            action="Sync",
+            warning=True,
+        )
+
+
+async def _create_namespace(client: Client, namespace: str) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    with contextlib.suppress(errors.AlreadyExists):
+        await client.create(paths.NAMESPACES, body)
+
+
+def _spread(key: Key) -> float:
+    """A number from 0 to 1 that is the object's own, so that not all are looked at at once."""
+    return (hash(key) % 1000) / 1000
+
+
+def _epoch(timestamp: str) -> float:
+    return datetime.datetime.fromisoformat(timestamp).timestamp()
+
+
+def _where(error: BaseException) -> str:
+    """Type and place of an exception, without its text."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -1,0 +1,173 @@
+"""What the specs of both kinds share: values, restart rules, and the CEL rules that belong to them.
+
+Two rules hold for every field that may carry a secret: no `pattern`, `enum` or `format` (the API server echoes what
+fails those to the client; CEL messages echo nothing), and no default anywhere in a spec (peers' objects drifted in
+Argo CD for ever because of defaulted list entries).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+REGION_MAX = 63
+
+
+def cel(rule: str, message: str, *, expression: str | None = None, field: str | None = None) -> dict[str, Any]:
+    """One entry of ``x-kubernetes-validations``.
+
+    Args:
+        rule: the CEL expression that must hold.
+        message: what the user sees if it does not.
+        expression: a CEL string that replaces the message where it can name the culprit.
+        field: the path that the API server reports, if it is not the place of the rule.
+    """
+    entry: dict[str, Any] = {"rule": rule, "message": message}
+    if expression is not None:
+        entry["messageExpression"] = expression
+    if field is not None:
+        entry["fieldPath"] = field
+    return entry
+
+
+def rules(*entries: dict[str, Any]) -> dict[str, Any]:
+    """The ``json_schema_extra`` that carries CEL rules into the CRD."""
+    return {"x-kubernetes-validations": list(entries)}
+
+
+class Model(BaseModel):
+    """Base of all API models: camelCase on the wire; unknown fields are ignored, as the API server prunes them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret of the same namespace."""
+
+    name: str = Field(description="Name of the Secret.", min_length=1, max_length=253)
+    key: str = Field(description="Key in that Secret.", min_length=1, max_length=253)
+
+
+class ValueFrom(Model):
+    """Where a value is read from."""
+
+    secret_key_ref: SecretKeyRef = Field(
+        description='A key of a Secret in the same namespace that carries the label secretset.dev/source: "true". '
+        "A change of that Secret reaches the region at once."
+    )
+
+
+class SecretValue(Model):
+    """One value: exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.value)",
+                "plain text is never stored: seal it with 'secretset seal', reference a Secret with valueFrom, "
+                "or install the sealing webhook",
+            ),
+            cel(
+                "[has(self.sealed), has(self.valueFrom), has(self.value)].filter(x, x).size() == 1",
+                "needs exactly one of sealed, valueFrom and value",
+            ),
+            cel(
+                "!has(self.sealed) || self.sealed.startsWith('hpke1.')",
+                "sealed must begin with 'hpke1.': make it with 'secretset seal'",
+            ),
+        )
+    )
+
+    sealed: str | None = Field(
+        default=None, description="The value, sealed for this set and key by `secretset seal` (hpke1.…)."
+    )
+    value_from: ValueFrom | None = Field(default=None, description="The value is read from a Secret.")
+    value: str | None = Field(
+        default=None,
+        description="Write-only: the sealing webhook turns it into `sealed` before it is stored; without the webhook "
+        "it is refused.",
+    )
+
+
+class RestartSpec(Model):
+    """When and how the workloads that use the Secret are restarted."""
+
+    policy: Literal["Auto", "Never"] | None = Field(
+        default=None,
+        description="Auto restarts the workloads that use what changed, Never leaves them. Absent: Auto for a "
+        "SecretSet, Never for an ImagePullSecret.",
+    )
+    quiet_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Restart only after this many seconds without a further change. Absent: the operator's setting.",
+    )
+    max_wait_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86400,
+        description="Restart at the latest this many seconds after the first change. Absent: the operator's setting.",
+    )
+    max_concurrent: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="At most this many workloads of the set roll at a time. Absent: no limit.",
+    )
+
+
+class CommonSpec(Model):
+    """The fields of a spec that both kinds have."""
+
+    region: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=REGION_MAX,
+        description="Name of the Region that the Secret lives in, for ever. Absent: the namespace's default "
+        "(annotation secretset.dev/default-region), else the default Region; status.region tells which.",
+    )
+    description: str | None = Field(default=None, max_length=1024, description="What it is for, in a few words.")
+    metadata: dict[str, str] | None = Field(
+        default=None, description="Free text by name (owner, ticket, …), shown by the CLI, the API and the page."
+    )
+    restart: RestartSpec | None = Field(default=None, description="What to restart when the content changes, and how.")
+    deletion_policy: Literal["Delete", "Retain"] | None = Field(
+        default=None,
+        description="What becomes of the Secret in the region when this object is deleted. Absent: Delete.",
+    )
+
+
+_MOVED = '"Secret already exists in region \'" + {old} + "\'. Cannot change region to \'" + self.spec.region + "\'."'
+
+# Rules of the whole object: the name (seeds/003, setName), and the region that never changes (there: regionMismatch).
+ROOT_RULES = rules(
+    cel(
+        r"self.metadata.name.size() >= 3 && self.metadata.name.size() <= 63",
+        "metadata.name must be 3 to 63 characters long",
+    ),
+    cel(
+        r"self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "metadata.name must be lower-case letters, digits, '-' and '.', and begin and end with a letter or digit",
+    ),
+    cel(
+        "!has(oldSelf.spec.region) || has(self.spec.region)",
+        "spec.region cannot be removed: a set lives in one region, for ever",
+        field=".spec.region",
+    ),
+    cel(
+        "!has(oldSelf.spec.region) || !has(self.spec.region) || self.spec.region == oldSelf.spec.region",
+        "spec.region cannot be changed: create a second set for the other region",
+        expression=_MOVED.format(old="oldSelf.spec.region"),
+        field=".spec.region",
+    ),
+    cel(
+        "has(oldSelf.spec.region) || !has(self.spec.region) || !has(oldSelf.status) || !has(oldSelf.status.region)"
+        " || self.spec.region == oldSelf.status.region",
+        "spec.region must name the region that the set already lives in",
+        expression=_MOVED.format(old="oldSelf.status.region"),
+        field=".spec.region",
+    ),
+)

@@ -1,0 +1,113 @@
+"""Every name that is written to, or read from, the API: groups, labels, annotations and the rules for names."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+GROUP = "secretset.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER = "secretset-operator"
+FINALIZER = f"{GROUP}/cleanup"
+
+# On custom resources and namespaces of the hub, set by people.
+ANNOTATION_DEFAULT_REGION = f"{GROUP}/default-region"
+ANNOTATION_RECONCILE = f"{GROUP}/reconcile"
+LABEL_SOURCE = f"{GROUP}/source"
+
+# On managed Secrets, set by the operator.
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_SET = f"{GROUP}/set"
+LABEL_PULL_SECRET = f"{GROUP}/pull-secret"
+LABEL_ORGANIZATION = f"{GROUP}/organization"
+ANNOTATION_INSTALLATION = f"{GROUP}/installation"
+ANNOTATION_OWNER_KIND = f"{GROUP}/owner-kind"
+ANNOTATION_OWNER_NAMESPACE = f"{GROUP}/owner-namespace"
+ANNOTATION_OWNER_NAME = f"{GROUP}/owner-name"
+ANNOTATION_OWNER_UID = f"{GROUP}/owner-uid"
+ANNOTATION_REVISION = f"{GROUP}/revision"
+ANNOTATION_KEYS = f"{GROUP}/keys"
+ANNOTATION_UPDATED = f"{GROUP}/updated"
+ANNOTATION_INPUTS = f"{GROUP}/inputs"
+ANNOTATION_WAVE = f"{GROUP}/wave"
+
+# On workloads: in the pod template (what makes it roll) and on the workload itself (what remembers it).
+ANNOTATION_RESTARTED_FOR = f"{GROUP}/restarted-for"
+WAVE_MARK_PREFIX = f"wave.{GROUP}/"
+
+# On ServiceAccounts: which pull secrets of theirs the operator attached, and so may detach.
+PULL_MARK_PREFIX = f"pull.{GROUP}/"
+
+MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
+SOURCE_SELECTOR = f"{LABEL_SOURCE}=true"
+
+TYPE_OPAQUE = "Opaque"
+TYPE_DOCKER = "kubernetes.io/dockerconfigjson"
+DOCKER_KEY = ".dockerconfigjson"
+
+# seeds/003: the OpenAPI's pattern of setName, 3 to 63 characters.
+SET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+SET_NAME_MIN, SET_NAME_MAX = 3, 63
+# seeds/000: letters, digits, underscore and hyphen, at most 64 characters.
+KEY_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
+KEYS_MAX = 256
+# seeds/004: 16 KB a value. The other two are design.md's.
+VALUE_MAX_BYTES = 16_384
+CONTENT_MAX_BYTES = 900 * 1024
+SEALED_MAX_BYTES = 1_000_000
+# seeds/004: LiveKit's own; the installer can add to them.
+RESERVED_KEYS = frozenset({"LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"})
+
+# RFC 1123 label: what a namespace may be called.
+NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Kind(StrEnum):
+    """The two kinds that become a managed Secret."""
+
+    SECRET_SET = "SecretSet"  # noqa: S105  (the name of a kind)
+    IMAGE_PULL_SECRET = "ImagePullSecret"  # noqa: S105
+
+    @property
+    def plural(self) -> str:
+        """The resource's name in a URL."""
+        return "secretsets" if self is Kind.SECRET_SET else "imagepullsecrets"
+
+    @property
+    def label(self) -> str:
+        """The label of a managed Secret that carries the name of its owner."""
+        return LABEL_SET if self is Kind.SECRET_SET else LABEL_PULL_SECRET
+
+    @property
+    def secret_type(self) -> str:
+        """The type of the managed Secret: never anything that a user chooses (CVE-2026-42876)."""
+        return TYPE_OPAQUE if self is Kind.SECRET_SET else TYPE_DOCKER
+
+    @property
+    def twin(self) -> Kind:
+        """The other kind, whose objects share the names of this one's."""
+        return Kind.IMAGE_PULL_SECRET if self is Kind.SECRET_SET else Kind.SECRET_SET
+
+
+class Key(NamedTuple):
+    """What the queue holds: one custom resource by its kind, organization and name."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def wave_mark(secret_name: str) -> str:
+    """The annotation on a workload that tells for which wave of a managed Secret it was restarted last."""
+    return WAVE_MARK_PREFIX + secret_name
+
+
+def is_valid_key(name: str) -> bool:
+    """Whether a key may stand in ``spec.data`` (seeds/000, "Important Notes")."""
+    return re.fullmatch(KEY_PATTERN[1:-1], name) is not None

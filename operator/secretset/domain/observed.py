@@ -1,0 +1,126 @@
+"""What is seen in a region: a Secret as it was read, and the small record that is kept of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from secretset.domain import names
+from secretset.domain.fingerprint import Keyring
+from secretset.domain.marks import Marks
+from secretset.domain.names import Key
+from secretset.domain.restarts import Wave
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ObservedSecret:
+    """A Secret of a region as it was just read, values included. Never kept, never printed.
+
+    Attributes:
+        marks: ours, whoever's set it is for; None on somebody else's Secret.
+        last_manager: field manager of the newest change that was not ours.
+    """
+
+    uid: str
+    resource_version: str
+    type: str
+    data: Mapping[str, bytes]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    finalizers: tuple[str, ...]
+    immutable: bool
+    deleting: bool
+    marks: Marks | None
+    last_manager: str | None
+
+    @classmethod
+    def parse(cls, obj: Mapping[str, Any]) -> Self:
+        """Read a Secret object of the API."""
+        meta = obj["metadata"]
+        return cls(
+            uid=meta["uid"],
+            resource_version=meta["resourceVersion"],
+            type=obj.get("type", names.TYPE_OPAQUE),
+            data=decode_data(obj),
+            labels=meta.get("labels") or {},
+            annotations=meta.get("annotations") or {},
+            finalizers=tuple(meta.get("finalizers") or ()),
+            immutable=bool(obj.get("immutable")),
+            deleting="deletionTimestamp" in meta,
+            marks=Marks.parse(meta),
+            last_manager=_last_manager(meta),
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class SecretRecord:
+    """What is kept of a managed Secret: enough to know that nothing has to be done, and no value.
+
+    Attributes:
+        intact: type, labels and data are what the marks say; the data was fingerprinted when it was seen.
+        inputs: what the content was made from; replaced in memory once content from newer inputs proved equal.
+        deleted: the Secret is gone, and only its memory is kept until it is put back.
+    """
+
+    uid: str
+    resource_version: str
+    owner: Key
+    owner_uid: str
+    revision: int
+    inputs: str
+    intact: bool
+    wave: Wave | None
+    last_manager: str | None
+    deleted: bool = False
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any], *, installation: str, keyring: Keyring) -> Self | None:
+        """The record of a Secret; None if it is not of this installation."""
+        secret = ObservedSecret.parse(obj)
+        marks = secret.marks
+        if marks is None or marks.installation != installation:
+            return None
+        intact = (
+            secret.type == marks.owner.kind.secret_type
+            and not secret.immutable
+            and not secret.deleting
+            and marks.revision > 0
+            and all(secret.labels.get(name) == value for name, value in marks.labels().items())
+            and secret.data.keys() == marks.keys.keys()
+            and all(
+                keyring.matches(marks.keys[key].fingerprint, marks.owner, key, value)
+                for key, value in secret.data.items()
+            )
+        )
+        return cls(
+            uid=secret.uid,
+            resource_version=secret.resource_version,
+            owner=marks.owner,
+            owner_uid=marks.owner_uid,
+            revision=marks.revision,
+            inputs=marks.inputs,
+            intact=intact,
+            wave=marks.wave,
+            last_manager=secret.last_manager,
+        )
+
+
+def decode_data(obj: Mapping[str, Any]) -> dict[str, bytes]:
+    """The values of a Secret object, as bytes."""
+    return {key: base64.b64decode(text or "") for key, text in (obj.get("data") or {}).items()}
+
+
+def encode_data(content: Mapping[str, bytes]) -> dict[str, str]:
+    """Values as the API wants them."""
+    return {key: binascii.b2a_base64(value, newline=False).decode() for key, value in sorted(content.items())}
+
+
+def _last_manager(meta: Mapping[str, Any]) -> str | None:
+    entries = [entry for entry in meta.get("managedFields") or () if entry.get("manager") != names.FIELD_MANAGER]
+    if not entries:
+        return None
+    newest = max(entries, key=lambda entry: str(entry.get("time", "")))
+    return str(newest.get("manager") or "") or None

@@ -1,0 +1,247 @@
+"""The plan: what must be written so that the managed Secret is what it should be. Pure; `controller/` carries it out.
+
+It goes in two steps, because only a change of content needs the list of workloads: `assess` compares, `compose`
+decides what the Secret shall bear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from secretset.domain import reasons
+from secretset.domain.fingerprint import Keyring, combine
+from secretset.domain.marks import OWN_ANNOTATIONS, KeyMark, Marks
+from secretset.domain.names import Key
+from secretset.domain.observed import ObservedSecret, encode_data
+from secretset.domain.restarts import RestartRule, Wave, next_wave
+from secretset.domain.workloads import Workload
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Desired:
+    """What should be in the region. Holds values, so it is never kept nor printed.
+
+    Attributes:
+        inputs: hash of what the content was made from.
+    """
+
+    key: Key
+    uid: str
+    installation: str
+    region: str
+    namespace: str
+    content: Mapping[str, bytes]
+    inputs: str
+    rule: RestartRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What the status remembers of the last delivery: the memory that outlives a lost Secret.
+
+    Attributes:
+        keys: name to (created, updated).
+    """
+
+    revision: int
+    fingerprint: str
+    keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+class Write(Enum):
+    """What to do with the Secret."""
+
+    NONE = "none"
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"  # type and `immutable` cannot be updated: delete it, then create it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """How the Secret differs from what it should be.
+
+    Attributes:
+        changed_keys: keys whose value is new, different or gone since the last delivery; empty at the first one.
+        drift: somebody else changed or deleted the Secret.
+        revision: the revision that the content has.
+    """
+
+    write: Write
+    first: bool
+    changed_keys: frozenset[str]
+    drift: bool
+    revision: int
+    last_keys: Mapping[str, tuple[str, str]]
+
+    @property
+    def content_changed(self) -> bool:
+        """Whether the content is new to the workloads, and they may have to restart."""
+        return bool(self.changed_keys)
+
+
+def assess(
+    desired: Desired, secret: ObservedSecret | None, delivered: Delivered | None, keyring: Keyring
+) -> Assessment:
+    """Compare what should be with what is.
+
+    Whether the *content* changed is judged against the newest memory of what was delivered, the marks or the status,
+    whichever has the higher revision. So a Secret that was edited, deleted, or replaced by an older copy of itself is
+    drift: put back, restarting nothing.
+
+    Raises:
+        Problem: ``NameConflict``: the Secret is not ours; ``Retrying``: it is being deleted.
+    """
+    marks = _own_marks(desired, secret)
+    last_keys: Mapping[str, tuple[str, str]] = {}
+    revision, changed = 1, frozenset[str]()
+    first = True
+    if (
+        marks is not None
+        and marks.revision > 0
+        and marks.keys
+        and marks.revision >= (delivered.revision if delivered else 0)
+    ):
+        first = False
+        changed = _changed(desired, marks.keys, keyring)
+        revision, last_keys = marks.revision, {name: (mark.created, mark.updated) for name, mark in marks.keys.items()}
+    elif delivered is not None:
+        first = False
+        if not _same(desired, delivered.fingerprint, keyring):
+            changed = frozenset(desired.content) | frozenset(delivered.keys)
+        revision, last_keys = delivered.revision, delivered.keys
+    write = _write(desired, secret, marks, revision)
+    if changed:
+        revision += 1
+        write = Write.UPDATE if write is Write.NONE else write
+    elif marks is not None and write is Write.NONE and marks.owner_uid != desired.uid:
+        write = Write.UPDATE  # adopted: the object was re-created, or the hub restored
+    adopted = marks is not None and marks.owner_uid != desired.uid
+    return Assessment(
+        write=write,
+        first=first,
+        changed_keys=changed,
+        drift=write is not Write.NONE and not changed and not first and not adopted,
+        revision=revision,
+        last_keys=last_keys,
+    )
+
+
+def compose(
+    desired: Desired,
+    assessment: Assessment,
+    *,
+    keyring: Keyring,
+    previous: Wave | None,
+    workloads: Iterable[Workload],
+    timestamp: str,
+    now: float,
+) -> Marks:
+    """Decide the marks that the Secret shall bear.
+
+    Args:
+        desired: what should be there.
+        assessment: what `assess` found.
+        keyring: the installation's fingerprint keys.
+        previous: the wave that the Secret bears, or bore when it was last seen.
+        workloads: of a consistent list of the namespace; looked at only if the content changed.
+        timestamp: now, in RFC 3339.
+        now: now, in seconds since the epoch.
+    """
+    fingerprints = keyring.of_content(desired.key, desired.content)
+    keys = {}
+    for name, fingerprint in fingerprints.items():
+        created, updated = assessment.last_keys.get(name, (timestamp, timestamp))
+        keys[name] = KeyMark(fingerprint, created, timestamp if name in assessment.changed_keys else updated)
+    wave = previous
+    if assessment.content_changed and desired.rule.automatic:
+        wave = next_wave(
+            wave_id=f"{assessment.revision}-{desired.uid[:8]}",
+            secret=desired.key.name,
+            changed_keys=assessment.changed_keys,
+            workloads=workloads,
+            previous=previous,
+            now=now,
+        )
+    newest = max((mark.updated for mark in keys.values()), default=timestamp)
+    return Marks(
+        installation=desired.installation,
+        owner=desired.key,
+        owner_uid=desired.uid,
+        revision=assessment.revision,
+        keys=keys,
+        updated=timestamp if assessment.content_changed else newest,
+        inputs=desired.inputs,
+        wave=wave,
+    )
+
+
+def render(desired: Desired, marks: Marks, secret: ObservedSecret | None) -> dict[str, Any]:
+    """The Secret object to send. Labels and annotations of others on an existing Secret stay as they are."""
+    metadata: dict[str, Any] = {"name": desired.key.name, "namespace": desired.namespace}
+    labels, annotations = marks.labels(), marks.annotations()
+    if secret is not None:
+        metadata |= {"uid": secret.uid, "resourceVersion": secret.resource_version}
+        if secret.finalizers:
+            metadata["finalizers"] = list(secret.finalizers)
+        labels = {**secret.labels, **labels}
+        theirs = {name: text for name, text in secret.annotations.items() if name not in OWN_ANNOTATIONS}
+        annotations = {**theirs, **annotations}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {**metadata, "labels": labels, "annotations": annotations},
+        "type": desired.key.kind.secret_type,
+        "data": encode_data(desired.content),
+    }
+
+
+def _own_marks(desired: Desired, secret: ObservedSecret | None) -> Marks | None:
+    if secret is None:
+        return None
+    marks = secret.marks
+    if marks is None or marks.installation != desired.installation or marks.owner != desired.key:
+        raise reasons.secret_taken(desired.region, desired.namespace, desired.key.name)
+    if secret.deleting:
+        raise reasons.retrying(f"Secret '{desired.key.name}' in namespace '{desired.namespace}' is still being deleted")
+    return marks
+
+
+def _write(desired: Desired, secret: ObservedSecret | None, marks: Marks | None, revision: int) -> Write:
+    """How the Secret differs apart from what its memory says."""
+    if secret is None or marks is None:
+        return Write.CREATE
+    if secret.type != desired.key.kind.secret_type or secret.immutable:
+        return Write.REPLACE
+    same = (
+        dict(secret.data) == dict(desired.content)
+        and marks.revision == revision
+        and marks.keys.keys() == desired.content.keys()
+        and all(secret.labels.get(name) == value for name, value in marks.labels().items())
+    )
+    return Write.NONE if same else Write.UPDATE
+
+
+def _changed(desired: Desired, keys: Mapping[str, KeyMark], keyring: Keyring) -> frozenset[str]:
+    different = {
+        name
+        for name, value in desired.content.items()
+        if name not in keys or not keyring.matches(keys[name].fingerprint, desired.key, name, value)
+    }
+    return frozenset(different | (keys.keys() - desired.content.keys()))
+
+
+def _same(desired: Desired, fingerprint: str, keyring: Keyring) -> bool:
+    if not keyring.knows(fingerprint):
+        return False
+    kid = fingerprint.partition(".")[0]
+    return combine(keyring.of_content(desired.key, desired.content, kid=kid)) == fingerprint
+
+
+def owned(secret: ObservedSecret, *, installation: str, key: Key) -> bool:
+    """Whether a Secret is the managed Secret of this set, and so may be deleted with it."""
+    marks = secret.marks
+    return marks is not None and marks.installation == installation and marks.owner == key

@@ -1,0 +1,211 @@
+"""The closed list of reasons that a status can give, with what each means for the next look at the object.
+
+A message is built from names alone. It never carries a value, nor the text of an exception or of an API server's
+answer: those may echo what was sent to them (CVE-2026-10101). `docs/reasons.md` has one row for each reason, and a
+test compares it with this file.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+from secretset.domain import names
+
+
+class Phase(StrEnum):
+    """The three readiness states of the seeds (seeds/001, "Status")."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Retry(Enum):
+    """When an object with a reason is looked at again, besides when something that we watch changes."""
+
+    WATCHED = "when something it depends on changes"
+    LOOK_AGAIN = "every 60 s, with jitter"
+    BACKOFF = "with backoff, from 0.5 s up to 60 s"
+
+
+class Reason(StrEnum):
+    """Why an object is in its phase. The order is that of design.md."""
+
+    ACCEPTED = "Accepted"
+    REGION_UNREACHABLE = "RegionUnreachable"
+    REGION_NOT_READY = "RegionNotReady"
+    SOURCE_MISSING = "SourceMissing"
+    NAMESPACE_MISSING = "NamespaceMissing"
+    RETRYING = "Retrying"
+    REGION_UNKNOWN = "RegionUnknown"
+    REGION_FORBIDDEN = "RegionForbidden"
+    SOURCE_FORBIDDEN = "SourceForbidden"
+    NAME_CONFLICT = "NameConflict"
+    UNSEAL_FAILED = "UnsealFailed"
+    TOO_LARGE = "TooLarge"
+    INVALID_SPEC = "InvalidSpec"
+    PERMISSION_DENIED = "PermissionDenied"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    SYNCED = "Synced"
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that this reason belongs to; it has no other."""
+        return _RULES[self][0]
+
+    @property
+    def retry(self) -> Retry:
+        """When an object with this reason is looked at again."""
+        return _RULES[self][1]
+
+
+_RULES: dict[Reason, tuple[Phase, Retry]] = {
+    Reason.ACCEPTED: (Phase.PENDING, Retry.WATCHED),
+    Reason.REGION_UNREACHABLE: (Phase.PENDING, Retry.BACKOFF),
+    Reason.REGION_NOT_READY: (Phase.PENDING, Retry.WATCHED),
+    Reason.SOURCE_MISSING: (Phase.PENDING, Retry.WATCHED),
+    Reason.NAMESPACE_MISSING: (Phase.PENDING, Retry.BACKOFF),
+    Reason.RETRYING: (Phase.PENDING, Retry.BACKOFF),
+    Reason.REGION_UNKNOWN: (Phase.FAILED, Retry.WATCHED),
+    Reason.REGION_FORBIDDEN: (Phase.FAILED, Retry.WATCHED),
+    Reason.SOURCE_FORBIDDEN: (Phase.FAILED, Retry.WATCHED),
+    Reason.NAME_CONFLICT: (Phase.FAILED, Retry.LOOK_AGAIN),
+    Reason.UNSEAL_FAILED: (Phase.FAILED, Retry.WATCHED),
+    Reason.TOO_LARGE: (Phase.FAILED, Retry.WATCHED),
+    Reason.INVALID_SPEC: (Phase.FAILED, Retry.WATCHED),
+    Reason.PERMISSION_DENIED: (Phase.FAILED, Retry.LOOK_AGAIN),
+    Reason.QUOTA_EXCEEDED: (Phase.FAILED, Retry.LOOK_AGAIN),
+    Reason.SYNCED: (Phase.READY, Retry.WATCHED),
+}
+
+
+class Problem(Exception):
+    """Why an object cannot be synced now. Its type is one; its reason decides phase, condition, event and retry.
+
+    Attributes:
+        reason: one of the closed list.
+        message: a sentence that names the object, the rule and the way out; never a value.
+        after: seconds to wait at least, where an API server asked for it (Retry-After).
+    """
+
+    def __init__(self, reason: Reason, message: str, *, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.after = after
+
+
+def region_unreachable(region: str) -> Problem:
+    """The region's API server does not answer, or answers with errors of its own."""
+    return Problem(Reason.REGION_UNREACHABLE, f"Region '{region}' cannot be reached; it is tried again.")
+
+
+def region_not_ready(region: str, why: str) -> Problem:
+    """The region is known but cannot be used: ``why`` is a closed sentence of the region's own status."""
+    return Problem(Reason.REGION_NOT_READY, f"Region '{region}' is not ready: {why}")
+
+
+def region_unknown(region: str | None) -> Problem:
+    """No region of this name, or none named and no default to fall back on."""
+    if region is None:
+        return Problem(
+            Reason.REGION_UNKNOWN,
+            "No region is named and there is no default: set spec.region, annotate the namespace with "
+            f"'{names.ANNOTATION_DEFAULT_REGION}', or mark a Region with spec.default.",
+        )
+    return Problem(
+        Reason.REGION_UNKNOWN, f"Region '{region}' does not exist; `kubectl get regions` lists those that do."
+    )
+
+
+def region_forbidden(region: str, why: str) -> Problem:
+    """The platform team's rules do not let this organization use the region, or use that namespace there."""
+    return Problem(Reason.REGION_FORBIDDEN, f"Region '{region}' is not open to this set: {why}")
+
+
+def source_missing(namespace: str, name: str, key: str | None = None) -> Problem:
+    """A source Secret, or the key in it, does not exist (yet)."""
+    what = f"Secret '{name}'" if key is None else f"Key '{key}' of Secret '{name}'"
+    return Problem(
+        Reason.SOURCE_MISSING,
+        f"{what} does not exist in namespace '{namespace}'; the set goes on as soon as it does.",
+    )
+
+
+def source_forbidden(namespace: str, name: str) -> Problem:
+    """A source Secret exists but its owner did not offer it."""
+    return Problem(
+        Reason.SOURCE_FORBIDDEN,
+        f"Secret '{name}' in namespace '{namespace}' is not offered as a source: label it {names.LABEL_SOURCE}=true.",
+    )
+
+
+def namespace_missing(region: str, namespace: str, *, terminating: bool = False) -> Problem:
+    """The namespace in the region is not there, or is being deleted."""
+    state = "is being deleted" if terminating else "does not exist"
+    return Problem(
+        Reason.NAMESPACE_MISSING,
+        f"Namespace '{namespace}' {state} in region '{region}': create it, or let the Region create namespaces "
+        "(spec.createNamespaces).",
+    )
+
+
+def secret_taken(region: str, namespace: str, name: str) -> Problem:
+    """A Secret that is not ours stands where the managed Secret should."""
+    return Problem(
+        Reason.NAME_CONFLICT,
+        f"Secret '{name}' in namespace '{namespace}' of region '{region}' belongs to somebody else and is left "
+        "untouched: rename the set, or remove that Secret.",
+    )
+
+
+def name_taken(other: names.Key) -> Problem:
+    """The other kind already has an object of this name (names are unique over both kinds)."""
+    return Problem(
+        Reason.NAME_CONFLICT,
+        f"The name is taken by the older {other.kind} '{other.name}' in this namespace: both kinds share names.",
+    )
+
+
+def unseal_failed(key: str) -> Problem:
+    """A sealed value cannot be opened."""
+    return Problem(Reason.UNSEAL_FAILED, f"The sealed value of '{key}' cannot be opened by this installation.")
+
+
+def value_too_large(key: str) -> Problem:
+    """One value is over the limit of the seeds (seeds/004, "Secret values")."""
+    return Problem(Reason.TOO_LARGE, f"The value of '{key}' is longer than {names.VALUE_MAX_BYTES:,} bytes.")
+
+
+def content_too_large() -> Problem:
+    """All values together are over what a Secret can hold."""
+    return Problem(
+        Reason.TOO_LARGE, f"The values of the set are together longer than {names.CONTENT_MAX_BYTES // 1024} KiB."
+    )
+
+
+def invalid_spec(why: str) -> Problem:
+    """A rule that the schema cannot express was broken; ``why`` names it, never a value."""
+    return Problem(Reason.INVALID_SPEC, why)
+
+
+def permission_denied(region: str, verb: str, resource: str, namespace: str) -> Problem:
+    """The operator may not do what it must."""
+    return Problem(
+        Reason.PERMISSION_DENIED,
+        f"The operator may not {verb} {resource} in namespace '{namespace}' of region '{region}': "
+        "grant it the role that the region's namespaces need.",
+    )
+
+
+def quota_exceeded(region: str, namespace: str) -> Problem:
+    """A ResourceQuota of the region refuses another Secret."""
+    return Problem(
+        Reason.QUOTA_EXCEEDED,
+        f"The quota of namespace '{namespace}' in region '{region}' leaves no room for the Secret.",
+    )
+
+
+def retrying(what: str, *, after: float = 0.0) -> Problem:
+    """Something that time may mend; ``what`` is a closed phrase."""
+    return Problem(Reason.RETRYING, f"{what}; it is tried again.", after=after)

@@ -1,0 +1,161 @@
+"""What the operator keeps of a custom resource: enough to know that nothing has to be done, and no value."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from secretset.domain import names, reasons
+from secretset.domain.fingerprint import digest
+from secretset.domain.models import ImagePullSecretSpec, RestartSpec, SecretSetSpec, SecretValue, WorkloadCounts
+from secretset.domain.names import Key, Kind
+from secretset.domain.observed import SecretRecord
+
+Spec = SecretSetSpec | ImagePullSecretSpec
+
+
+@dataclass(kw_only=True, slots=True)
+class SetRecord:
+    """One SecretSet or ImagePullSecret, as it was last seen.
+
+    Attributes:
+        spec_inputs: hash of the part of the spec that content is made from (references and ciphertext).
+        sources: names of the source Secrets that it reads.
+        poke: the annotation that forces a pass.
+        delivered: a managed Secret was reported in the status.
+    """
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    created: str
+    deleting: bool
+    finalizers: tuple[str, ...]
+    poke: str
+    named_region: str | None
+    settled_region: str | None
+    spec_inputs: str
+    sources: tuple[str, ...]
+    service_accounts: tuple[str, ...]
+    restart: RestartSpec | None
+    phase: str
+    reason: str
+    observed_generation: int
+    revision: int
+    counts: WorkloadCounts | None
+    delivered: bool
+
+    @property
+    def finalized(self) -> bool:
+        """Whether our finalizer is on it."""
+        return names.FINALIZER in self.finalizers
+
+    @property
+    def settled_status(self) -> bool:
+        """Whether the status says ready, of this generation."""
+        return self.phase == "ready" and self.observed_generation == self.generation
+
+    def inputs(self, sources: Mapping[tuple[str, str], tuple[str, str]]) -> str | None:
+        """Hash of everything that the content is made from now; None while a source is unknown.
+
+        Args:
+            sources: (namespace, name) to (uid, resourceVersion) of the source Secrets that exist.
+        """
+        parts = []
+        for name in self.sources:
+            version = sources.get((self.key.namespace, name))
+            if version is None:
+                return None
+            parts += [name, *version]
+        return digest(self.spec_inputs, *parts)
+
+    def same_work(self, other: SetRecord) -> bool:
+        """Whether nothing differs that a pass depends on: a change of status alone starts none."""
+        return (
+            self.uid == other.uid
+            and self.generation == other.generation
+            and self.deleting == other.deleting
+            and self.finalizers == other.finalizers
+            and self.poke == other.poke
+        )
+
+    def reports(self, secret: SecretRecord, counts: WorkloadCounts) -> bool:
+        """Whether the status says what is so, given an intact managed Secret."""
+        return self.settled_status and self.revision == secret.revision and self.counts == counts
+
+
+def parse_spec(kind: Kind, raw: Mapping[str, Any]) -> Spec:
+    """Read a spec.
+
+    Raises:
+        Problem: ``InvalidSpec``: stored by a schema that is not ours.
+    """
+    model = SecretSetSpec if kind is Kind.SECRET_SET else ImagePullSecretSpec
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        raise reasons.invalid_spec(
+            "The spec does not fit the schema: install the CRDs of this version (`secretset crds`)."
+        ) from None
+
+
+def values_of(spec: Spec) -> Mapping[str, SecretValue]:
+    """The values of a spec by name; a pull secret has one."""
+    return spec.data if isinstance(spec, SecretSetSpec) else {"password": spec.password}
+
+
+def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
+    """The record of an object of the API; what does not fit the schema is left out, so that it can be reported."""
+    meta, status = obj["metadata"], obj.get("status") or {}
+    raw = obj.get("spec") or {}
+    try:
+        spec: Spec | None = parse_spec(kind, raw)
+    except reasons.Problem:
+        spec = None
+    counts = status.get("workloads")
+    return SetRecord(
+        key=Key(kind, sys.intern(meta["namespace"]), meta["name"]),
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        generation=meta.get("generation", 0),
+        created=meta["creationTimestamp"],
+        deleting="deletionTimestamp" in meta,
+        finalizers=tuple(map(sys.intern, meta.get("finalizers") or ())),
+        poke=(meta.get("annotations") or {}).get(names.ANNOTATION_RECONCILE, ""),
+        named_region=_interned(raw.get("region")),
+        settled_region=_interned(status.get("region")),
+        spec_inputs="" if spec is None else _spec_inputs(spec),
+        sources=() if spec is None else _sources(spec),
+        service_accounts=tuple(sorted(spec.service_accounts or ())) if isinstance(spec, ImagePullSecretSpec) else (),
+        restart=None if spec is None else spec.restart,
+        phase=sys.intern(str(status.get("phase", ""))),
+        reason=sys.intern(str(status.get("reason", ""))),
+        observed_generation=status.get("observedGeneration", -1),
+        revision=status.get("revision") or 0,
+        counts=WorkloadCounts.model_validate(counts) if counts else None,
+        delivered="secretRef" in status,
+    )
+
+
+def _sources(spec: Spec) -> tuple[str, ...]:
+    refs = (value.value_from for value in values_of(spec).values())
+    return tuple(sorted({sys.intern(ref.secret_key_ref.name) for ref in refs if ref is not None}))
+
+
+def _spec_inputs(spec: Spec) -> str:
+    parts: list[str] = []
+    if isinstance(spec, ImagePullSecretSpec):
+        parts += [spec.host, spec.username]
+    for name, value in sorted(values_of(spec).items()):
+        ref = value.value_from.secret_key_ref if value.value_from else None
+        parts += [name, value.sealed or "", ref.name if ref else "", ref.key if ref else ""]
+    return digest(*parts)
+
+
+def _interned(text: str | None) -> str | None:
+    return None if text is None else sys.intern(text)

@@ -1,0 +1,193 @@
+"""Where a set lives: which region, which namespace there, and whether the platform team allows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secretset.domain import names, reasons
+from secretset.domain.models.region import KubeconfigSecretRef, LabelSelector, RegionSpec
+
+HUB = "hub"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionRecord:
+    """What is kept of a Region object."""
+
+    name: str
+    uid: str
+    created: str
+    generation: int
+    spec: RegionSpec
+
+    @property
+    def kubeconfig(self) -> KubeconfigSecretRef | None:
+        """Where the credentials are; None for the hub itself."""
+        return self.spec.cluster.kubeconfig_secret_ref if self.spec.cluster else None
+
+    @property
+    def cluster(self) -> str:
+        """Which cluster this is, as far as the object tells: regions with one kubeconfig share a cluster."""
+        ref = self.kubeconfig
+        return HUB if ref is None else f"{ref.namespace}/{ref.name}/{ref.key}"
+
+    @property
+    def template(self) -> str:
+        """The namespace template with the default filled in."""
+        return self.spec.namespace or ("{namespace}" if self.kubeconfig else "{namespace}-{region}")
+
+    def namespace_for(self, organization: str) -> str:
+        """The namespace of an organization in this region."""
+        return self.template.replace("{namespace}", organization).replace("{region}", self.name)
+
+    @classmethod
+    def parse(cls, obj: Mapping[str, Any]) -> RegionRecord:
+        """Read a Region object of the API."""
+        meta = obj["metadata"]
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            created=meta["creationTimestamp"],
+            generation=meta.get("generation", 0),
+            spec=RegionSpec.model_validate(obj.get("spec") or {}),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Organization:
+    """What is kept of a namespace of the hub."""
+
+    name: str
+    created: str
+    labels: Mapping[str, str]
+    default_region: str | None
+
+    @classmethod
+    def parse(cls, obj: Mapping[str, Any]) -> Organization:
+        """Read a Namespace object of the API (its metadata suffices)."""
+        meta = obj["metadata"]
+        return cls(
+            name=meta["name"],
+            created=meta["creationTimestamp"],
+            labels=meta.get("labels") or {},
+            default_region=(meta.get("annotations") or {}).get(names.ANNOTATION_DEFAULT_REGION),
+        )
+
+
+def resolve(
+    *,
+    named: str | None,
+    settled: str | None,
+    organization: Organization | None,
+    regions: Mapping[str, RegionRecord],
+) -> str | None:
+    """The name of the region that a set lives in.
+
+    Args:
+        named: ``spec.region``.
+        settled: ``status.region``: once a region was chosen it stays.
+        organization: the namespace of the set.
+        regions: all that exist.
+
+    Returns:
+        The region's name, which need not exist; None if none is named and there is no default.
+    """
+    if settled or named:
+        return settled or named
+    if organization is not None and organization.default_region:
+        return organization.default_region
+    defaults = sorted((r.created, r.name) for r in regions.values() if r.spec.default)
+    return defaults[0][1] if defaults else None
+
+
+def target_namespace(
+    region: RegionRecord,
+    organization: Organization,
+    *,
+    regions: Mapping[str, RegionRecord],
+    organizations: Mapping[str, Organization],
+    operator_namespace: str,
+) -> str:
+    """The namespace of an organization in a region, if it may live there.
+
+    Raises:
+        Problem: ``RegionForbidden``, ``RegionNotReady`` or ``InvalidSpec``.
+    """
+    if region.spec.decommissioned:
+        raise reasons.region_forbidden(region.name, "it is decommissioned; create a set in another region.")
+    if not selects(region.spec.organizations, organization.labels):
+        raise reasons.region_forbidden(
+            region.name, f"it does not accept the organization '{organization.name}'; ask the platform team."
+        )
+    target = region.namespace_for(organization.name)
+    if not names.NAMESPACE_PATTERN.fullmatch(target):
+        raise reasons.invalid_spec(
+            f"The namespace '{target}' of region '{region.name}' would not be a valid name (63 characters, "
+            "lower case): the Region's namespace template does not fit this organization."
+        )
+    if target.startswith("kube-") or target == operator_namespace:
+        raise reasons.region_forbidden(
+            region.name, f"its template leads to the namespace '{target}', which is not for sets."
+        )
+    rival = _older_claim(region, organization, target, regions=regions.values(), organizations=organizations)
+    if rival is not None:
+        raise reasons.region_forbidden(
+            region.name,
+            f"the namespace '{target}' already stands for the organization '{rival[1]}' in region '{rival[0]}'.",
+        )
+    return target
+
+
+def _older_claim(
+    region: RegionRecord,
+    organization: Organization,
+    target: str,
+    *,
+    regions: Iterable[RegionRecord],
+    organizations: Mapping[str, Organization],
+) -> tuple[str, str] | None:
+    """An older pair of region and organization that resolves to the same namespace of the same cluster.
+
+    `team` + `eu-prod` and `team-eu` + `prod` both give `team-eu-prod`. A pair is as old as the younger of its two
+    halves, so that nobody can move into a namespace that already stands for somebody else. A template without
+    ``{namespace}`` shares its namespace on purpose, among the organizations that the Region admits.
+    """
+    if "{namespace}" not in region.template:
+        return None
+    own = (max(region.created, organization.created), region.name, organization.name)
+    claims = []
+    for other in regions:
+        if other.cluster != region.cluster or other.spec.decommissioned or "{namespace}" not in other.template:
+            continue
+        prefix, _, suffix = other.template.replace("{region}", other.name).partition("{namespace}")
+        if not (target.startswith(prefix) and target.endswith(suffix)):
+            continue
+        candidate = organizations.get(target[len(prefix) : len(target) - len(suffix)])
+        if candidate is None or other.namespace_for(candidate.name) != target:
+            continue
+        if not selects(other.spec.organizations, candidate.labels):
+            continue
+        claims.append((max(other.created, candidate.created), other.name, candidate.name))
+    older = min(claims, default=own)
+    return (older[1], older[2]) if older < own else None
+
+
+def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector picks these labels (`metav1.LabelSelector`); an absent one picks all."""
+    if selector is None:
+        return True
+    if any(labels.get(name) != value for name, value in (selector.match_labels or {}).items()):
+        return False
+    for term in selector.match_expressions or ():
+        value, values = labels.get(term.key), term.values or []
+        holds = {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }[term.operator]
+        if not holds:
+            return False
+    return True

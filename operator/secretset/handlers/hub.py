@@ -1,0 +1,146 @@
+"""The watch of our own kinds, by kopf, in a thread and a loop of its own, started anew whenever it ends.
+
+Only `on.event`, `on.startup` and `on.login` are used: any create, update, resume, delete or field handler would write
+the whole spec into an annotation, cost two to four writes an object, and lose events (facts.md). In a shared loop
+kopf's end would cancel tasks of ours and SIGKILL the process; an ERROR event from the API server is such an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import kopf
+import structlog
+
+from secretset import telemetry
+from secretset.domain import names
+from secretset.domain.names import Kind
+from secretset.domain.record import SetRecord, parse
+from secretset.domain.regions import RegionRecord
+from secretset.kube.credentials import Credentials
+
+log = structlog.get_logger(__name__)
+
+_RESTART_FIRST, _RESTART_LAST = 0.5, 15.0  # seconds
+
+
+class Sink(Protocol):
+    """What takes the events over; called in the controller's loop."""
+
+    def apply_set(self, record: SetRecord) -> None:
+        """A set was seen."""
+
+    def forget_set(self, key: names.Key, uid: str | None = None) -> None:
+        """A set is gone."""
+
+    def apply_region(self, record: RegionRecord, status: dict[str, Any]) -> None:
+        """A Region was seen."""
+
+    def forget_region(self, name: str) -> None:
+        """A Region is gone."""
+
+
+class KopfThread:
+    """Runs kopf beside the controller.
+
+    Attributes:
+        restarted: called in the controller's loop after kopf had to be started anew, because deletions may be lost.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        sink: Sink,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        restarted: Callable[[], None],
+    ) -> None:
+        self._credentials = credentials
+        self._sink = sink
+        self._loop = loop
+        self._restarted = restarted
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="kopf", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask kopf to end; it takes up to a few seconds and is a daemon thread, so nobody has to wait for it."""
+        self._stop.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _supervise(self) -> None:
+        delay = _RESTART_FIRST
+        while not self._stop.is_set():
+            try:
+                asyncio.run(
+                    kopf.operator(
+                        registry=self._registry(),
+                        settings=_settings(),
+                        standalone=True,
+                        clusterwide=True,
+                        stop_flag=self._stop,
+                    )
+                )
+            except Exception as error:  # noqa: BLE001  (whatever ends kopf, the watch must go on)
+                log.warning("kopf ended", error=type(error).__name__)
+            if self._stop.wait(delay):
+                return
+            telemetry.WATCH_RESTARTS.inc()
+            delay = min(delay * 2, _RESTART_LAST)
+            self._loop.call_soon_threadsafe(self._restarted)
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> Any:
+            return kopf.AiohttpSession(server=self._credentials.server, aiohttp_session=self._credentials.session())
+
+        for kind in Kind:
+
+            @kopf.on.event(names.GROUP, names.VERSION, kind.plural, id=f"watch-{kind.plural}", registry=registry)
+            async def on_set(event: Any, kind: Kind = kind, **_: Any) -> None:
+                self._hand_over_set(kind, event)
+
+        @kopf.on.event(names.GROUP, names.VERSION, "regions", registry=registry)
+        async def on_region(event: Any, **_: Any) -> None:
+            self._hand_over_region(event)
+
+        return registry
+
+    def _hand_over_set(self, kind: Kind, event: Any) -> None:
+        record = parse(kind, event["object"])
+        if event["type"] == "DELETED":
+            self._loop.call_soon_threadsafe(self._sink.forget_set, record.key, record.uid)
+        else:
+            self._loop.call_soon_threadsafe(self._sink.apply_set, record)
+
+    def _hand_over_region(self, event: Any) -> None:
+        obj = event["object"]
+        if event["type"] == "DELETED":
+            self._loop.call_soon_threadsafe(self._sink.forget_region, obj["metadata"]["name"])
+        else:
+            status = dict(obj.get("status") or {})
+            self._loop.call_soon_threadsafe(self._sink.apply_region, RegionRecord.parse(obj), status)
+
+
+def _settings() -> kopf.OperatorSettings:
+    """Kopf's settings for watching only (facts.md, "kopf")."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.queueing.idle_timeout = 0.2
+    settings.networking.request_timeout = 30
+    settings.process.ultimate_exiting_timeout = None
+    return settings

@@ -1,0 +1,156 @@
+"""Our own list and watch: bookmarks, relists that synthesize the deletions they missed, and a liveness age.
+
+kopf watches only our own kinds on the hub: it emits no DELETED after a relist, and ends the process on an ERROR event
+(facts.md). Whatever else has to be followed, is followed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from secretset.kube import errors
+from secretset.kube.client import METADATA_ONLY, METADATA_ONLY_WATCH, Client
+
+log = structlog.get_logger(__name__)
+
+Upsert = Callable[[dict[str, Any]], None]
+Delete = Callable[[str, str, dict[str, Any] | None], None]  # namespace, name, and the last object if there is one
+
+_PAGE = "500"
+_BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 15.0  # seconds between attempts
+
+
+class Watch:
+    """Follows one list: every object is handed over once, then every change, and every deletion.
+
+    Handlers run in the loop and must not block. They get objects in their order of change, but may get one again.
+
+    Attributes:
+        synced: set once the first list was handed over.
+        failing: what ended the last attempt; None while the link is up.
+        last_contact: monotonic time of the last sign of life.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        path: str,
+        *,
+        on_upsert: Upsert,
+        on_delete: Delete,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        metadata_only: bool = False,
+        on_link: Callable[[], None] | None = None,
+    ) -> None:
+        self.synced = asyncio.Event()
+        self.failing: errors.KubeError | None = None
+        self.last_contact = 0.0
+        self._client = client
+        self._path = path
+        self._on_upsert = on_upsert
+        self._on_delete = on_delete
+        self._on_link = on_link or (lambda: None)
+        self._metadata_only = metadata_only
+        self._params: dict[str, str] = {}
+        if label_selector:
+            self._params["labelSelector"] = label_selector
+        if field_selector:
+            self._params["fieldSelector"] = field_selector
+        self._known: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Follow the list until cancelled, through every failure."""
+        version: str | None = None
+        delay = _BACKOFF_FIRST
+        while True:
+            try:
+                if version is None:
+                    version = await self._list()
+                    delay = _BACKOFF_FIRST
+                async with contextlib.aclosing(self._follow(version)) as versions:
+                    async for version in versions:  # noqa: B007  (kept for the next attempt)
+                        delay = _BACKOFF_FIRST
+                await asyncio.sleep(
+                    _jittered(_BACKOFF_FIRST)
+                )  # the server ended it: its right, but never in a hot loop
+            except errors.Gone:
+                version = None
+                await asyncio.sleep(_jittered(delay))
+                delay = min(delay * 2, _BACKOFF_LAST)
+            except errors.KubeError as error:
+                changed = type(error) is not type(self.failing)
+                self.failing = error
+                if changed:
+                    log.warning("watch failed", cluster=self._client.name, path=self._path, error=str(error))
+                    self._on_link()
+                if isinstance(error, errors.ApiError) and not isinstance(error, errors.ServerError | errors.Throttled):
+                    version = None
+                await asyncio.sleep(_jittered(max(delay, getattr(error, "retry_after", 0.0))))
+                delay = min(delay * 2, _BACKOFF_LAST)
+
+    async def _list(self) -> str:
+        """Hand over the whole list, read from a quorum, and the deletions since the last one; return its version."""
+        accept = METADATA_ONLY if self._metadata_only else None
+        seen: set[tuple[str, str]] = set()
+        token = ""
+        while True:
+            page = await self._client.get(
+                self._path, {**self._params, "limit": _PAGE, **({"continue": token} if token else {})}, accept=accept
+            )
+            self._alive()
+            for item in page.get("items") or ():
+                seen.add(_identity(item))
+                self._on_upsert(item)
+            meta = page["metadata"]
+            token = meta.get("continue") or ""
+            if not token:
+                break
+        for namespace, name in self._known - seen:
+            self._on_delete(namespace, name, None)
+        self._known = seen
+        self.synced.set()
+        return str(meta["resourceVersion"])
+
+    async def _follow(self, version: str) -> Any:
+        """Hand over changes from a version on; yield each version reached."""
+        params = {
+            **self._params,
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311  (spread the reconnects)
+        }
+        accept = METADATA_ONLY_WATCH if self._metadata_only else None
+        async for event in self._client.watch(self._path, params, accept=accept):
+            self._alive()
+            kind, item = event.get("type"), event["object"]
+            if kind in {"ADDED", "MODIFIED"}:
+                self._known.add(_identity(item))
+                self._on_upsert(item)
+            elif kind == "DELETED":
+                namespace, name = _identity(item)
+                self._known.discard((namespace, name))
+                self._on_delete(namespace, name, item)
+            yield str(item["metadata"]["resourceVersion"])
+
+    def _alive(self) -> None:
+        self.last_contact = time.monotonic()
+        if self.failing is not None:
+            self.failing = None
+            log.info("watch is back", cluster=self._client.name, path=self._path)
+            self._on_link()
+
+
+def _identity(item: Mapping[str, Any]) -> tuple[str, str]:
+    meta = item["metadata"]
+    return meta.get("namespace", ""), meta["name"]
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311
