@@ -30,7 +30,7 @@ async def restart(
         Problem: ``PermissionDenied``; the others were restarted all the same.
         KubeError: the region did not answer; what is left is still due.
     """
-    slots = runner.workloads[desired.namespace]
+    slots = runner.seen.workloads[desired.namespace]
     due = restarts.due(wave, secret=desired.key.name, workloads=slots.values(), rule=desired.rule, now=context.now())
     if wave is None or not due.workloads:
         return [], due.wait
@@ -76,7 +76,7 @@ async def _restart(runner: RegionRunner, client: Client, desired: Desired, wave:
             },
         }
         try:
-            runner.remember_workload(kind, await client.patch(path, body, MERGE_PATCH))
+            runner.seen.see_workload(kind, await client.patch(path, body, MERGE_PATCH))
         except errors.NotFound:
             return False
         except errors.Conflict:
@@ -84,7 +84,7 @@ async def _restart(runner: RegionRunner, client: Client, desired: Desired, wave:
                 fresh = await client.get(path)
             except errors.NotFound:
                 return False
-            runner.remember_workload(kind, fresh)
+            runner.seen.see_workload(kind, fresh)
             current = workloads.parse(kind, fresh)
             continue
         return True
@@ -100,7 +100,7 @@ async def attach(
         Problem: ``Retrying``: a wanted ServiceAccount does not exist.
         KubeError: the region refused or did not answer.
     """
-    seen = runner.service_accounts[namespace]
+    seen = runner.seen.service_accounts[namespace]
     todo = accounts.patches(
         secret=secret, wanted=wanted, accounts=list(seen.values()), installation=context.installation.id
     )

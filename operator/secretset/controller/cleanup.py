@@ -40,13 +40,10 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
             return
         raise reasons.region_unknown(name)
     namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
-    if runner.problem is not None or runner.client is None:
-        raise runner.problem or reasons.region_not_ready(region.name, "it has no connection.")
+    client = await runner.usable()
     with region_problem(region.name, namespace):
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET and fresh.service_accounts:
             runner.place(fresh.key, namespace, pull=True)
             await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)
-            await carry_out.attach(
-                context, runner, runner.client, namespace=namespace, secret=fresh.key.name, wanted=()
-            )
-        await remove(context, runner, runner.client, (namespace, fresh.key.name), fresh.key)
+            await carry_out.attach(context, runner, client, namespace=namespace, secret=fresh.key.name, wanted=())
+        await remove(context, runner, client, (namespace, fresh.key.name), fresh.key)

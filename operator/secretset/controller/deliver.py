@@ -36,7 +36,7 @@ class Delivery:
 
     Attributes:
         marks: what the managed Secret bears now.
-        repaired_from: who had changed it, if drift was repaired; empty if nobody knows.
+        repaired_from: what had happened to it, if drift was repaired: `deleted`, `changed by 'kubectl-edit'`.
     """
 
     marks: Marks
@@ -58,7 +58,7 @@ async def deliver(
         KubeError: the region refused or did not answer.
     """
     place = desired.namespace, desired.key.name
-    record = runner.secrets.get(place)
+    record = runner.seen.secrets.get(place)
     # Nothing was seen there by a watch that is in step: create it at once, and save the read. If that was wrong, the
     # API server says so.
     unseen = (record is None or record.deleted) and runner.watching(desired.namespace)
@@ -81,7 +81,7 @@ async def deliver(
             now=context.now(),
         )
         try:
-            runner.remember_secret(await _write(client, desired, marks, secret, assessment.write))
+            runner.seen.remember_secret(await _write(client, desired, marks, secret, assessment.write))
         except (errors.Conflict, errors.AlreadyExists):
             unseen = False
             continue
@@ -96,7 +96,7 @@ async def deliver(
             marks=marks,
             first=assessment.first,
             content_changed=assessment.content_changed,
-            repaired_from=((secret.last_manager if secret else None) or "") if assessment.drift else None,
+            repaired_from=_damage(secret) if assessment.drift else None,
         )
     raise errors.Conflict(409, "Conflict")
 
@@ -122,11 +122,11 @@ async def remove(
             break
         except errors.Conflict:
             continue
-        runner.secrets.pop((namespace, name), None)
+        runner.seen.secrets.pop((namespace, name), None)
         return True
     else:
         raise errors.Conflict(409, "Conflict")
-    runner.secrets.pop((namespace, name), None)
+    runner.seen.secrets.pop((namespace, name), None)
     return False
 
 
@@ -157,8 +157,15 @@ async def _write(
     return dict(await client.create(paths.secrets(desired.namespace), plan.render(desired, marks, None)))
 
 
+def _damage(secret: ObservedSecret | None) -> str:
+    """What somebody did to the Secret; who takes a field away leaves no name in managedFields."""
+    if secret is None:
+        return "deleted"
+    return f"changed by '{secret.last_manager}'" if secret.last_manager else "changed"
+
+
 def _verified(runner: RegionRunner, place: tuple[str, str], secret: ObservedSecret, desired: Desired) -> None:
     """Remember that content from newer inputs is what is there already, so that it is not read again."""
-    record = runner.secrets.get(place)
+    record = runner.seen.secrets.get(place)
     if record is not None and record.uid == secret.uid and record.resource_version == secret.resource_version:
         record.inputs = desired.inputs

@@ -7,7 +7,6 @@ changes nothing; running it after a crash at any point finishes the work.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 import structlog
 
 from secretset import telemetry
-from secretset.controller import carry_out, sources
+from secretset.controller import carry_out, sources, tell
 from secretset.controller.cleanup import clean_up
 from secretset.controller.context import Context
 from secretset.controller.deliver import Delivery, Postponed, deliver
@@ -99,6 +98,7 @@ class Reconciler:
             return False, None
         if runner.name is None and store.region_of(seen) in store.regions:
             raise Postponed(_RUNNER_WAIT)
+        await runner.link_known()
         forced = key in store.forced
         if not forced:
             settled, wait = self._settled(runner, seen)
@@ -120,14 +120,14 @@ class Reconciler:
             placed = self._place(seen)
         except Problem:
             return False, None
-        secret = runner.secrets.get((placed.namespace, seen.key.name))
+        secret = runner.seen.secrets.get((placed.namespace, seen.key.name))
         if secret is None:
             # Delivered, but not verified since we started: while the region is away, its word stands.
-            return runner.problem is not None and runner.client is not None, None
+            return runner.problem is not None, None
         if not secret.intact or secret.owner_uid != seen.uid or secret.inputs != seen.inputs(context.store.sources):
             return False, None
         rule = context.config.restart_rule(seen.key.kind, seen.restart)
-        slots = runner.workloads[placed.namespace].values()
+        slots = runner.seen.workloads[placed.namespace].values()
         due = restarts.due(secret.wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
         counts = restarts.count(secret.wave, secret=seen.key.name, workloads=slots, rule=rule)
         if due.workloads or not seen.reports(secret, counts):
@@ -137,7 +137,7 @@ class Reconciler:
         return True, due.wait
 
     def _attached(self, runner: RegionRunner, placed: Placed, seen: SetRecord) -> bool:
-        known = list(runner.service_accounts[placed.namespace].values())
+        known = list(runner.seen.service_accounts[placed.namespace].values())
         todo = accounts.patches(
             secret=seen.key.name,
             wanted=seen.service_accounts,
@@ -158,7 +158,7 @@ class Reconciler:
             if twin := context.store.older_twin(fresh):
                 raise reasons.name_taken(twin)
             placed = self._place(fresh)
-            client = self._usable(runner)
+            client = await runner.usable()
             spec = record.parse_spec(fresh.key.kind, obj["spec"])
             content, inputs = await sources.content_of(context, fresh, spec)
             desired = Desired(
@@ -179,7 +179,7 @@ class Reconciler:
             counts = restarts.count(
                 delivery.marks.wave,
                 secret=fresh.key.name,
-                workloads=runner.workloads[placed.namespace].values(),
+                workloads=runner.seen.workloads[placed.namespace].values(),
                 rule=desired.rule,
             )
             wanted = status.synced(
@@ -190,7 +190,7 @@ class Reconciler:
                 previous=previous,
                 timestamp=context.timestamp(),
             )
-            self._tell(fresh, previous, delivery, [workload.name for workload in done])
+            tell.done(context, fresh, previous, delivery, [workload.name for workload in done])
             problem = None
         except Problem as raised:
             problem = raised
@@ -205,7 +205,7 @@ class Reconciler:
         later = await write_status(context, obj, wanted)
         if later is not None:
             wait = later if wait is None else min(wait, later)
-        self._tell_problem(fresh, previous, problem)
+        tell.problem(context, fresh, previous, problem)
         return wait
 
     def _place(self, seen: SetRecord) -> Placed:
@@ -230,11 +230,6 @@ class Reconciler:
             operator_namespace=self._context.config.namespace,
         )
         return Placed(region=region, namespace=namespace)
-
-    def _usable(self, runner: RegionRunner) -> Client:
-        if runner.problem is not None or runner.client is None:
-            raise runner.problem or reasons.region_not_ready(runner.name or "", "it has no connection.")
-        return runner.client
 
     async def _deliver(
         self,
@@ -289,7 +284,7 @@ class Reconciler:
                 timestamp=context.timestamp(),
             )
             await write_status(context, obj, wanted)
-            self._tell_problem(fresh, previous, problem)
+            tell.problem(context, fresh, previous, problem)
             return self._again(runner, fresh.key, problem)
         runner.displace(fresh.key)
         return None
@@ -303,45 +298,6 @@ class Reconciler:
             runner.queue.add_after(key, self._context.config.look_again_seconds * (0.8 + 0.4 * _spread(key)))
         return None
 
-    def _tell(
-        self, fresh: SetRecord, previous: Mapping[str, Any] | None, delivery: Delivery, restarted: list[str]
-    ) -> None:
-        """Events about what was done. A first `Synced` is told by the status alone."""
-        emit, key = self._context.events.emit, fresh.key
-        was = (previous or {}).get("phase")
-        if delivery.first:
-            telemetry.TIME_TO_READY.labels(fresh.named_region or "").observe(
-                max(0.0, self._context.now() - _epoch(fresh.created))
-            )
-        elif delivery.content_changed or (was == "failed" and delivery.repaired_from is None):
-            note = f"Revision {delivery.marks.revision} is in place."
-            emit(key, fresh.uid, reason="Synced", note=note, action="Sync")
-        if delivery.repaired_from is not None:
-            who = f" by '{delivery.repaired_from}'" if delivery.repaired_from else ""
-            note = f"The Secret was changed or deleted{who} and has been put right."
-            emit(key, fresh.uid, reason="DriftRepaired", note=note, action="Repair", warning=True)
-        if restarted:
-            listed = ", ".join(sorted(restarted)[:20]) + (" …" if len(restarted) > 20 else "")
-            note = f"Restarted for revision {delivery.marks.revision}: {listed}"
-            emit(key, fresh.uid, reason="Restarted", note=note, action="Restart")
-
-    def _tell_problem(self, fresh: SetRecord, previous: Mapping[str, Any] | None, problem: Problem | None) -> None:
-        """An event when a problem is new: the status remembers what was told."""
-        if problem is None or problem.reason is reasons.Reason.ACCEPTED:
-            return
-        told = (previous or {}).get("reason"), (previous or {}).get("message")
-        if told == (problem.reason.value, problem.message):
-            return
-        failed = problem.reason.phase is reasons.Phase.FAILED
-        self._context.events.emit(
-            fresh.key,
-            fresh.uid,
-            reason=f"Failed{problem.reason}" if failed else problem.reason.value,
-            note=problem.message,
-            action="Sync",
-            warning=True,
-        )
-
 
 async def _create_namespace(client: Client, namespace: str) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
@@ -352,10 +308,6 @@ async def _create_namespace(client: Client, namespace: str) -> None:
 def _spread(key: Key) -> float:
     """A number from 0 to 1 that is the object's own, so that not all are looked at at once."""
     return (hash(key) % 1000) / 1000
-
-
-def _epoch(timestamp: str) -> float:
-    return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
 def _where(error: BaseException) -> str:

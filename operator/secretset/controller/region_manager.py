@@ -106,7 +106,6 @@ class RegionManager:
         if region.kubeconfig is None:
             await runner.connect(self._client(self._hub_credentials, region.name))
         else:
-            runner.problem = reasons.region_not_ready(region.name, "its kubeconfig was not read yet.")
             self._links[region.name] = asyncio.create_task(
                 self._follow_kubeconfig(runner, region.kubeconfig), name=f"kubeconfig {region.name}"
             )

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 import structlog
 
 from secretset import telemetry
 from secretset.controller.installation import Installation
 from secretset.controller.queue import WorkQueue
-from secretset.controller.store import older
-from secretset.domain import accounts, names, reasons, workloads
-from secretset.domain.accounts import Account
+from secretset.controller.view import RegionView
+from secretset.domain import names, reasons
 from secretset.domain.names import Key
-from secretset.domain.observed import SecretRecord
-from secretset.domain.workloads import WORKLOAD_KINDS, Workload, WorkloadKind
+from secretset.domain.workloads import WORKLOAD_KINDS
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
 from secretset.kube.scoped import ScopedWatch
@@ -38,9 +35,7 @@ class RegionRunner:
         name: of the Region; None for the runner of sets without a usable region.
         client: of the region's cluster; None while there are no usable credentials.
         problem: why nothing can be done here now, or None.
-        secrets: (namespace, name) to what was seen of the managed Secret, or is remembered of a lost one.
-        workloads: namespace to uid to workload.
-        service_accounts: namespace to name to ServiceAccount; only of namespaces where pull secrets want some.
+        seen: what was seen in the region.
         placed: key to the namespace that its managed Secret belongs to.
     """
 
@@ -58,16 +53,16 @@ class RegionRunner:
         self.problem: reasons.Problem | None = None
         self.server_version: str | None = None
         self.queue: WorkQueue[Key] = WorkQueue(name or "unresolved")
-        self.secrets: dict[tuple[str, str], SecretRecord] = {}
-        self.workloads: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
-        self.service_accounts: defaultdict[str, dict[str, Account]] = defaultdict(dict)
         self.placed: dict[Key, str] = {}
-        self._installation = installation
+        self.seen = RegionView(installation=installation, enqueue=self.queue.add, placed=self.placed)
         self._reconcile = reconcile
         self._on_link = on_link
         self._worker_count = workers
         self._namespaces: Counter[str] = Counter()
         self._repairs: dict[Key, tuple[int, float]] = {}
+        self._tried = asyncio.Event()
+        if name is None:
+            self._tried.set()
         self._tasks: list[asyncio.Task[None]] = []
         self._link: asyncio.Task[None] | None = None
         self._watches: dict[str, ScopedWatch] = {}
@@ -89,7 +84,7 @@ class RegionRunner:
         """Use these credentials from now on; what was seen before stays remembered."""
         await self.disconnect(None)
         self.client = client
-        self.problem = reasons.region_unreachable(self.name or "")
+        self._tried.clear()
         self._watches = self._make_watches(client)
         self._link = asyncio.create_task(self._keep_link(client), name=f"link {self.name}")
 
@@ -107,7 +102,23 @@ class RegionRunner:
             self.client = None
         self.problem = problem
         if problem is not None:
+            self._tried.set()
             self._on_link(self)
+
+    async def link_known(self) -> None:
+        """Wait until it was tried once whether the region can be used."""
+        await self._tried.wait()
+
+    async def usable(self) -> Client:
+        """The client, once it is known whether the region can be used.
+
+        Raises:
+            Problem: it cannot be, now.
+        """
+        await self.link_known()
+        if self.problem is not None or self.client is None:
+            raise self.problem or reasons.region_unknown(self.name)
+        return self.client
 
     def place(self, key: Key, namespace: str, *, pull: bool) -> None:
         """The managed Secret of a key belongs into this namespace: follow it."""
@@ -160,18 +171,6 @@ class RegionRunner:
         """How many watches are open in the region."""
         return sum(watch.count() for watch in self._watches.values())
 
-    def remember_secret(self, obj: dict[str, Any]) -> SecretRecord | None:
-        """Take over a Secret as a request of ours returned it."""
-        record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
-        meta = obj["metadata"]
-        if record is not None:
-            self.secrets[meta["namespace"], meta["name"]] = record
-        return record
-
-    def remember_workload(self, kind: WorkloadKind, obj: dict[str, Any]) -> None:
-        """Take over a workload as a request of ours returned it."""
-        self._see_workload(kind, obj)
-
     def repair_delay(self, key: Key) -> float:
         """Seconds to wait before somebody else's change is put right again.
 
@@ -218,7 +217,9 @@ class RegionRunner:
             except errors.KubeError:
                 problem = reasons.region_unreachable(self.name or "")
             before, self.problem = self.problem, problem
-            if (before is None) != (problem is None) or (before and problem and before.reason is not problem.reason):
+            first = not self._tried.is_set()
+            self._tried.set()
+            if first or (before and before.reason) is not (problem and problem.reason):
                 log.info("region", region=self.name, state="up" if problem is None else problem.reason)
                 self._on_link(self)
             telemetry.REGION_UP.labels(self.name or "").set(problem is None)
@@ -231,8 +232,8 @@ class RegionRunner:
                 resource="secrets",
                 group="",
                 path=paths.secrets,
-                on_upsert=self._see_secret,
-                on_delete=self._miss_secret,
+                on_upsert=self.seen.see_secret,
+                on_delete=self.seen.miss_secret,
                 label_selector=names.MANAGED_SELECTOR,
             ),
             "serviceaccounts": ScopedWatch(
@@ -240,8 +241,8 @@ class RegionRunner:
                 resource="serviceaccounts",
                 group="",
                 path=lambda namespace: paths.core("serviceaccounts", namespace),
-                on_upsert=self._see_account,
-                on_delete=self._miss_account,
+                on_upsert=self.seen.see_account,
+                on_delete=self.seen.miss_account,
             ),
         }
         for kind in WORKLOAD_KINDS:
@@ -250,81 +251,11 @@ class RegionRunner:
                 resource=kind.plural,
                 group=kind.api.split("/")[1],
                 path=lambda namespace, kind=kind: paths.workloads(kind, namespace),  # type: ignore[misc]
-                on_upsert=lambda obj, kind=kind: self._see_workload(kind, obj),  # type: ignore[misc]
-                on_delete=self._miss_workload,
+                on_upsert=lambda obj, kind=kind: self.seen.see_workload(kind, obj),  # type: ignore[misc]
+                on_delete=self.seen.miss_workload,
             )
         for namespace in self._namespaces:
             for resource, watch in made.items():
                 if resource != "serviceaccounts":
                     watch.need(namespace)
         return made
-
-    def _see_secret(self, obj: dict[str, Any]) -> None:
-        meta = obj["metadata"]
-        place = meta["namespace"], meta["name"]
-        known = self.secrets.get(place)
-        version = meta["resourceVersion"]
-        if (
-            known
-            and known.uid == meta["uid"]
-            and (version == known.resource_version or older(version, known.resource_version))
-        ):
-            return  # our own write, or an event from before it
-        record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
-        if record is not None:
-            self.secrets[place] = record
-            self.queue.add(record.owner)
-        elif known is not None:
-            self._lose(known, manager=None)
-
-    def _miss_secret(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
-        known = self.secrets.get((namespace, name))
-        if known is not None and (obj is None or obj["metadata"]["uid"] == known.uid):
-            self._lose(known, manager=None)
-
-    def _lose(self, record: SecretRecord, manager: str | None) -> None:
-        """Keep what a lost Secret was meant to do: an unfinished wave goes on with the Secret that replaces it."""
-        record.deleted, record.intact, record.last_manager = True, False, manager
-        self.queue.add(record.owner)
-
-    def _see_workload(self, kind: WorkloadKind, obj: dict[str, Any]) -> None:
-        meta = obj["metadata"]
-        slots = self.workloads[meta["namespace"]]
-        known = slots.get(meta["uid"])
-        if known is not None and older(meta["resourceVersion"], known.resource_version):
-            return
-        seen = workloads.parse(kind, obj)
-        if seen is None:
-            slots.pop(meta["uid"], None)
-        else:
-            slots[seen.uid] = seen
-        if (seen is None) != (known is None) or (seen is not None and not seen.looks_like(known)):
-            self._workload_changed(meta["namespace"], known, seen)
-
-    def _miss_workload(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
-        slots = self.workloads[namespace]
-        uid = obj["metadata"]["uid"] if obj else None
-        for slot in [slot for slot in slots.values() if slot.name == name and uid in {None, slot.uid}]:
-            del slots[slot.uid]
-            self._workload_changed(namespace, slot, None)
-
-    def _workload_changed(self, namespace: str, *states: Workload | None) -> None:
-        used = {secret for state in states if state is not None for secret in state.uses}
-        for secret in used:
-            if record := self.secrets.get((namespace, secret)):
-                self.queue.add(record.owner)
-
-    def _see_account(self, obj: dict[str, Any]) -> None:
-        account = accounts.parse(obj)
-        if self.service_accounts[account.namespace].get(account.name) != account:
-            self.service_accounts[account.namespace][account.name] = account
-            self._account_changed(account.namespace)
-
-    def _miss_account(self, namespace: str, name: str, _: dict[str, Any] | None) -> None:
-        if self.service_accounts[namespace].pop(name, None) is not None:
-            self._account_changed(namespace)
-
-    def _account_changed(self, namespace: str) -> None:
-        for key, place in self.placed.items():
-            if place == namespace and key.kind is names.Kind.IMAGE_PULL_SECRET:
-                self.queue.add(key)

@@ -1,0 +1,123 @@
+"""What was seen in a region: records of managed Secrets, of the workloads that use them, and of ServiceAccounts.
+
+Watches and the answers to our own requests fill it; every change that matters becomes a key to look at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from secretset.controller.installation import Installation
+from secretset.controller.store import older
+from secretset.domain import accounts, workloads
+from secretset.domain.accounts import Account
+from secretset.domain.names import Key, Kind
+from secretset.domain.observed import SecretRecord
+from secretset.domain.workloads import Workload, WorkloadKind
+
+
+class RegionView:
+    """Records of one region.
+
+    Attributes:
+        secrets: (namespace, name) to what was seen of the managed Secret, or is remembered of a lost one.
+        workloads: namespace to uid to workload.
+        service_accounts: namespace to name to ServiceAccount; only of namespaces where pull secrets want some.
+        placed: key to the namespace that its managed Secret belongs to; kept by the runner.
+    """
+
+    def __init__(
+        self, *, installation: Installation, enqueue: Callable[[Key], None], placed: Mapping[Key, str]
+    ) -> None:
+        self.secrets: dict[tuple[str, str], SecretRecord] = {}
+        self.workloads: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
+        self.service_accounts: defaultdict[str, dict[str, Account]] = defaultdict(dict)
+        self._placed = placed
+        self._installation = installation
+        self._enqueue = enqueue
+
+    def remember_secret(self, obj: dict[str, Any]) -> SecretRecord | None:
+        """Take over a Secret as a request of ours returned it."""
+        record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
+        meta = obj["metadata"]
+        if record is not None:
+            self.secrets[meta["namespace"], meta["name"]] = record
+        return record
+
+    def see_secret(self, obj: dict[str, Any]) -> None:
+        """A managed Secret came or changed."""
+        meta = obj["metadata"]
+        place = meta["namespace"], meta["name"]
+        known = self.secrets.get(place)
+        version = meta["resourceVersion"]
+        if (
+            known
+            and known.uid == meta["uid"]
+            and (version == known.resource_version or older(version, known.resource_version))
+        ):
+            return  # our own write, or an event from before it
+        record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
+        if record is not None:
+            self.secrets[place] = record
+            self._enqueue(record.owner)
+        elif known is not None:
+            self._lose(known, manager=None)
+
+    def miss_secret(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
+        """A managed Secret is gone, or lost our label."""
+        known = self.secrets.get((namespace, name))
+        if known is not None and (obj is None or obj["metadata"]["uid"] == known.uid):
+            self._lose(known, manager=None)
+
+    def _lose(self, record: SecretRecord, manager: str | None) -> None:
+        """Keep what a lost Secret was meant to do: an unfinished wave goes on with the Secret that replaces it."""
+        record.deleted, record.intact, record.last_manager = True, False, manager
+        self._enqueue(record.owner)
+
+    def see_workload(self, kind: WorkloadKind, obj: dict[str, Any]) -> None:
+        """A workload came or changed."""
+        meta = obj["metadata"]
+        slots = self.workloads[meta["namespace"]]
+        known = slots.get(meta["uid"])
+        if known is not None and older(meta["resourceVersion"], known.resource_version):
+            return
+        seen = workloads.parse(kind, obj)
+        if seen is None:
+            slots.pop(meta["uid"], None)
+        else:
+            slots[seen.uid] = seen
+        if (seen is None) != (known is None) or (seen is not None and not seen.looks_like(known)):
+            self._workload_changed(meta["namespace"], known, seen)
+
+    def miss_workload(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
+        """A workload is gone."""
+        slots = self.workloads[namespace]
+        uid = obj["metadata"]["uid"] if obj else None
+        for slot in [slot for slot in slots.values() if slot.name == name and uid in {None, slot.uid}]:
+            del slots[slot.uid]
+            self._workload_changed(namespace, slot, None)
+
+    def _workload_changed(self, namespace: str, *states: Workload | None) -> None:
+        used = {secret for state in states if state is not None for secret in state.uses}
+        for secret in used:
+            if record := self.secrets.get((namespace, secret)):
+                self._enqueue(record.owner)
+
+    def see_account(self, obj: dict[str, Any]) -> None:
+        """A ServiceAccount came or changed."""
+        account = accounts.parse(obj)
+        if self.service_accounts[account.namespace].get(account.name) != account:
+            self.service_accounts[account.namespace][account.name] = account
+            self._account_changed(account.namespace)
+
+    def miss_account(self, namespace: str, name: str, _: dict[str, Any] | None) -> None:
+        """A ServiceAccount is gone."""
+        if self.service_accounts[namespace].pop(name, None) is not None:
+            self._account_changed(namespace)
+
+    def _account_changed(self, namespace: str) -> None:
+        for key, place in self._placed.items():
+            if place == namespace and key.kind is Kind.IMAGE_PULL_SECRET:
+                self._enqueue(key)
