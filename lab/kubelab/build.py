@@ -1,6 +1,7 @@
 """Building the control plane binary with Go, so that somebody who waits eight minutes sees that something happens."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -39,6 +40,8 @@ def build(go: Path, module: Path, target: Path) -> None:
         BuildError: Go ended with an error.
     """
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in target.parent.glob(".build-*"):  # by a build that was killed: callers hold a lock
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder, _report() as report:
         binary = Path(folder) / "kubelab"
         report(0, None)

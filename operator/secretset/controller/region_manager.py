@@ -6,6 +6,7 @@ A region without credentials, or with wrong ones, has a runner all the same: it 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import structlog
@@ -27,7 +28,8 @@ from secretset.kube.watch import Watch
 
 log = structlog.get_logger(__name__)
 
-COUNT_SECONDS = 10.0  # how often the counts of a Region's status may be written
+# The counts of Regions are written once the sets have been quiet, or have not been for long, and never in a hurry.
+QUIET_SECONDS, LONG_SECONDS, GAP_SECONDS = 1.0, 10.0, 3.0
 
 
 class RegionManager:
@@ -192,41 +194,48 @@ class RegionManager:
             await runner.disconnect(problem)
 
     async def _report(self) -> None:
-        """Write the status of Regions: at once when a link changed, every few seconds when counts did."""
+        """Write the status of Regions: at once when a link changed, soon but seldom when only counts did."""
         store = self._context.store
-        counted = float("-inf")
         loop = asyncio.get_running_loop()
+        since, changed, written, last = 0.0, 0.0, -math.inf, store.changes
         while True:
             await asyncio.sleep(0.2)
-            if store.changed.is_set() and loop.time() - counted > COUNT_SECONDS:
-                counted = loop.time()
-                store.changed.clear()
+            now = loop.time()
+            if store.changes != last:
+                last, changed = store.changes, now
+                since = now if since == math.inf else since
+            quiet = now - changed > QUIET_SECONDS or now - since > LONG_SECONDS
+            if since != math.inf and quiet and now - written > GAP_SECONDS:
+                since = math.inf
                 self._dirty.update(store.regions)
                 self._measure()
             for name in [name for name in self._dirty if name in store.regions]:
                 self._dirty.discard(name)
                 try:
-                    await self._write(store.regions[name])
+                    if await self._write(store.regions[name]):
+                        written = now
                 except errors.KubeError as error:
                     self._dirty.add(name)
                     log.debug("status of a region not written", region=name, error=str(error))
                     await asyncio.sleep(1.0)
 
-    async def _write(self, region: RegionRecord) -> None:
+    async def _write(self, region: RegionRecord) -> bool:
+        """Write a Region's status if it differs; return whether only its counts did."""
         store = self._context.store
         runner = self.runners.get(region.name)
         if runner is None:
-            return
+            return False
+        known = store.region_statuses.get(region.name) or {}
         wanted = region_status(
             region,
             problem=runner.problem,
             server_version=runner.server_version,
             sets=list(store.in_region(region.name)),
-            previous=store.region_statuses.get(region.name),
+            previous=known,
             timestamp=self._context.timestamp(),
         )
-        if wanted == store.region_statuses.get(region.name):
-            return
+        if wanted == known:
+            return False
         path = f"{paths.REGIONS}/{region.name}"
         try:
             obj = await self._context.hub.get(path)
@@ -234,7 +243,8 @@ class RegionManager:
                 await self._context.hub.replace(f"{path}/status", {**obj, "status": wanted})
             store.region_statuses[region.name] = wanted
         except errors.NotFound:
-            return
+            return False
+        return {**known, "sets": None} == {**wanted, "sets": None}
 
     def _measure(self) -> None:
         telemetry.SETS.clear()

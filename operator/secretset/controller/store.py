@@ -5,7 +5,6 @@ Everything that changes here is turned into keys to look at; nothing is decided 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -24,6 +23,7 @@ class HubStore:
     """Records of the hub's objects, and who has to be looked at when one changes.
 
     Attributes:
+        changes: grows with every change of a set, for those who count sets.
         forced: keys whose next pass must look at everything (annotation secretset.dev/reconcile).
         enqueue: called with each key that has to be looked at.
         on_region: called with the name of each Region that came, changed or went.
@@ -35,7 +35,7 @@ class HubStore:
         self.region_statuses: dict[str, Mapping[str, Any]] = {}
         self.organizations: dict[str, Organization] = {}
         self.sources: dict[tuple[str, str], tuple[str, str]] = {}
-        self.changed = asyncio.Event()
+        self.changes = 0
         self.forced: set[Key] = set()
         self._enqueue = enqueue
         self._on_region = on_region
@@ -50,7 +50,7 @@ class HubStore:
             return
         self.sets[key] = record
         self._index(key, known, record)
-        self.changed.set()
+        self.changes += 1
         if known is not None and known.poke != record.poke:
             self.forced.add(key)
         if known is None or not known.same_work(record):

@@ -86,7 +86,8 @@ def render(definition: Definition) -> dict[str, Any]:
     """One CustomResourceDefinition, ready for `kubectl apply`."""
     document = definition.model.model_json_schema(by_alias=True)
     schema = _structural(document, document.get("$defs", {}))
-    schema["properties"]["metadata"] = {"type": "object"}
+    # The name is here only so that a rule's fieldPath can point at it.
+    schema["properties"]["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
     schema["required"] = ["spec"]
     schema["properties"]["status"]["default"] = dict(definition.initial_status)
     schema["properties"] = {
@@ -110,7 +111,8 @@ def render(definition: Definition) -> dict[str, Any]:
                 "plural": definition.plural,
                 "singular": definition.kind.lower(),
                 **({"shortNames": list(definition.short)} if definition.short else {}),
-                "categories": ["secretset"],
+                # Not "secretset": kubectl takes a category for the kind of that name, and `get secretset NAME` fails.
+                "categories": [names.FIELD_MANAGER],
             },
             "versions": [
                 {

@@ -1,21 +1,28 @@
 """What the specs of both kinds share: values, restart rules, and the CEL rules that belong to them.
 
-Two rules hold for every field that may carry a secret: no `pattern`, `enum` or `format` (the API server echoes what
-fails those to the client; CEL messages echo nothing), and no default anywhere in a spec (peers' objects drifted in
-Argo CD for ever because of defaulted list entries).
+Two rules hold for every field that may carry a secret: no `pattern`, `enum` or `format`, and a CEL rule on the string
+itself is `FORBIDDEN` (the API server echoes what fails any other to the client; of an object it echoes nothing). And no
+default anywhere in a spec: peers' objects drifted in Argo CD for ever because of defaulted list entries.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 REGION_MAX = 63
 
+# Reasons of a CEL rule: how the message begins. Only these two never show the value that failed.
+FORBIDDEN = "FieldValueForbidden"
+REQUIRED = "FieldValueRequired"
 
-def cel(rule: str, message: str, *, expression: str | None = None, field: str | None = None) -> dict[str, Any]:
+
+def cel(
+    rule: str, message: str, *, expression: str | None = None, field: str | None = None, reason: str | None = None
+) -> dict[str, Any]:
     """One entry of ``x-kubernetes-validations``.
 
     Args:
@@ -23,12 +30,15 @@ def cel(rule: str, message: str, *, expression: str | None = None, field: str | 
         message: what the user sees if it does not.
         expression: a CEL string that replaces the message where it can name the culprit.
         field: the path that the API server reports, if it is not the place of the rule.
+        reason: `FORBIDDEN` or `REQUIRED`; absent is "Invalid value", which shows the value if it is not an object.
     """
     entry: dict[str, Any] = {"rule": rule, "message": message}
     if expression is not None:
         entry["messageExpression"] = expression
     if field is not None:
         entry["fieldPath"] = field
+    if reason is not None:
+        entry["reason"] = reason
     return entry
 
 
@@ -43,10 +53,35 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
+# RFC 1123 subdomain: what a Secret may be called.
+_SUBDOMAIN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+
+
+def _subdomain(name: str) -> str:
+    if re.fullmatch(_SUBDOMAIN, name) is None:
+        raise ValueError("not an RFC 1123 subdomain")
+    return name
+
+
 class SecretKeyRef(Model):
     """One key of a Secret of the same namespace."""
 
-    name: str = Field(description="Name of the Secret.", min_length=1, max_length=253)
+    # The name becomes part of a URL: `../../OTHER/secrets/NAME` would lead to another namespace. Refused twice, so
+    # that an object which was stored under other CRDs is not read either.
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                f"self.name.matches('^{_SUBDOMAIN}$')",
+                "must be the name of a Secret: lower-case letters, digits, '-' and '.'",
+                field=".name",
+                reason=FORBIDDEN,
+            )
+        )
+    )
+
+    name: Annotated[str, AfterValidator(_subdomain)] = Field(
+        description="Name of the Secret.", min_length=1, max_length=253
+    )
     key: str = Field(description="Key in that Secret.", min_length=1, max_length=253)
 
 
@@ -68,6 +103,8 @@ class SecretValue(Model):
                 "!has(self.value)",
                 "plain text is never stored: seal it with 'secretset seal', reference a Secret with valueFrom, "
                 "or install the sealing webhook",
+                field=".value",
+                reason=FORBIDDEN,
             ),
             cel(
                 "[has(self.sealed), has(self.valueFrom), has(self.value)].filter(x, x).size() == 1",
@@ -75,7 +112,9 @@ class SecretValue(Model):
             ),
             cel(
                 "!has(self.sealed) || self.sealed.startsWith('hpke1.')",
-                "sealed must begin with 'hpke1.': make it with 'secretset seal'",
+                "must begin with 'hpke1.': make it with 'secretset seal'",
+                field=".sealed",
+                reason=FORBIDDEN,
             ),
         )
     )
@@ -142,32 +181,33 @@ class CommonSpec(Model):
 
 _MOVED = '"Secret already exists in region \'" + {old} + "\'. Cannot change region to \'" + self.spec.region + "\'."'
 
-# Rules of the whole object: the name (seeds/003, setName), and the region that never changes (there: regionMismatch).
+# Rules of the whole object: the name (seeds/003, setName; its characters are those that the API server
+# demands of every name), and the region that never changes (there: regionMismatch).
 ROOT_RULES = rules(
     cel(
-        r"self.metadata.name.size() >= 3 && self.metadata.name.size() <= 63",
-        "metadata.name must be 3 to 63 characters long",
-    ),
-    cel(
-        r"self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
-        "metadata.name must be lower-case letters, digits, '-' and '.', and begin and end with a letter or digit",
+        "self.metadata.name.size() >= 3 && self.metadata.name.size() <= 63",
+        "must be 3 to 63 characters long",
+        field=".metadata.name",
     ),
     cel(
         "!has(oldSelf.spec.region) || has(self.spec.region)",
-        "spec.region cannot be removed: a set lives in one region, for ever",
+        "cannot be removed: a set lives in one region, for ever",
         field=".spec.region",
+        reason=FORBIDDEN,
     ),
     cel(
         "!has(oldSelf.spec.region) || !has(self.spec.region) || self.spec.region == oldSelf.spec.region",
-        "spec.region cannot be changed: create a second set for the other region",
+        "cannot be changed: create a second set for the other region",
         expression=_MOVED.format(old="oldSelf.spec.region"),
         field=".spec.region",
+        reason=FORBIDDEN,
     ),
     cel(
         "has(oldSelf.spec.region) || !has(self.spec.region) || !has(oldSelf.status) || !has(oldSelf.status.region)"
         " || self.spec.region == oldSelf.status.region",
-        "spec.region must name the region that the set already lives in",
+        "must name the region that the set already lives in",
         expression=_MOVED.format(old="oldSelf.status.region"),
         field=".spec.region",
+        reason=FORBIDDEN,
     ),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from secretset.domain.models.common import ROOT_RULES, CommonSpec, Model, SecretValue, cel, rules
+from secretset.domain.models.common import FORBIDDEN, ROOT_RULES, CommonSpec, Model, SecretValue, cel, rules
 from secretset.domain.models.status import SetStatus
 
 
@@ -15,13 +15,25 @@ class ImagePullSecretSpec(CommonSpec):
 
     host: str = Field(
         description="The registry: a URI such as https://index.docker.io/v1/, or a bare host such as ghcr.io.",
-        json_schema_extra=rules(cel("self.size() >= 1 && self.size() <= 2048", "host is 1 to 2,048 characters long")),
+        json_schema_extra=rules(
+            cel("self.size() >= 1 && self.size() <= 2048", "must be 1 to 2,048 characters long", reason=FORBIDDEN),
+            cel(
+                "!self.contains('@')",
+                "must not carry credentials: they belong into username and password",
+                reason=FORBIDDEN,
+            ),
+        ),
     )
     username: str = Field(
         description="User name at the registry.",
         json_schema_extra=rules(
-            cel("self.size() >= 1 && self.size() <= 1024", "username is 1 to 1,024 characters long"),
-            cel("!self.contains(':')", "username must not contain ':' (registries split user and password there)"),
+            cel("self.size() >= 1 && self.size() <= 1024", "must be 1 to 1,024 characters long", reason=FORBIDDEN),
+            # People paste `user:password` here.
+            cel(
+                "!self.contains(':')",
+                "must not contain ':' (registries split user and password there)",
+                reason=FORBIDDEN,
+            ),
         ),
     )
     password: SecretValue = Field(description="Password or token at the registry.")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from secretset.domain.models.common import REGION_MAX, Model, cel, rules
+from secretset.domain.models.common import FORBIDDEN, REGION_MAX, REQUIRED, Model, cel, rules
 from secretset.domain.models.status import Condition
 from secretset.domain.reasons import Phase
 
@@ -27,6 +27,24 @@ class ClusterSpec(Model):
 
 class LabelSelectorRequirement(Model):
     """One expression of a label selector, as in `metav1.LabelSelector`."""
+
+    # The API server's own rules and texts for selectors. A NotIn without values would admit every organization.
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)",
+                "must be specified when `operator` is 'In' or 'NotIn'",
+                field=".values",
+                reason=REQUIRED,
+            ),
+            cel(
+                "self.operator in ['In', 'NotIn'] || !has(self.values) || self.values.size() == 0",
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                field=".values",
+                reason=FORBIDDEN,
+            ),
+        )
+    )
 
     key: str = Field(description="The label.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How it is compared.")
@@ -102,7 +120,11 @@ class Region(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            cel(f"self.metadata.name.size() <= {REGION_MAX}", f"metadata.name is at most {REGION_MAX} characters long")
+            cel(
+                f"self.metadata.name.size() <= {REGION_MAX}",
+                f"must be at most {REGION_MAX} characters long",
+                field=".metadata.name",
+            )
         )
     )
 

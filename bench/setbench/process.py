@@ -1,0 +1,137 @@
+"""The operator as a user runs it: a process of its own, started by its command line, seen only from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import orjson
+import psutil
+from kubelab import ControlPlane
+
+_PR_SET_PDEATHSIG = 1
+_START_SECONDS = 60.0
+
+
+class OperatorProcess:
+    """One run of the operator. Ends with the benchmark, also if that is killed.
+
+    Attributes:
+        started: when it was started, in seconds since the epoch.
+    """
+
+    def __init__(self, plane: ControlPlane, *, options: tuple[str, ...] = ()) -> None:
+        command = [str(Path(sys.executable).with_name("secretset")), "operator", "--log-format", "json"]
+        command += ["--kubeconfig", str(plane.kubeconfig), "--namespace", "secretset-system"]
+        command += ["--port", "0", "--quiet-seconds", "0", *options]
+        self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed by stop)
+        self.started = time.time()
+        self._process = subprocess.Popen(
+            command,
+            stderr=self._log,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread of ours holds a lock here)
+        )
+        self._address = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    async def ready(self) -> float:
+        """Wait until it calls itself ready, and return the seconds since it was started."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._logged("ready"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the operator did not start: {self.log()[-2000:]}")
+            await asyncio.sleep(0.02)
+        self._address = str(self._logged("listening").get("address", ""))
+        return time.time() - self.started
+
+    async def stop(self) -> None:
+        """End it as Kubernetes does, and wait for the end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                await asyncio.to_thread(self._process.wait, 20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+    def log(self) -> str:
+        """What it logged."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    async def metrics(self) -> dict[str, float]:
+        """Its metrics, by name and labels as they are printed."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self._address}/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return {key: float(value) for key, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
+
+    async def passes(self) -> int:
+        """How many passes over a set there were, whatever came of them."""
+        found = await self.metrics()
+        return int(sum(v for k, v in found.items() if k.startswith("controller_runtime_reconcile_total{")))
+
+    async def requests(self) -> int:
+        """How many requests it sent, reads included; watches count when they end."""
+        found = await self.metrics()
+        return int(sum(v for k, v in found.items() if k.startswith("rest_client_requests_total{")))
+
+    async def checked(self, count: int, seconds: float = 300.0) -> float:
+        """Wait until so many passes were made and no more come; return when the last was, in seconds since start."""
+        deadline = time.monotonic() + seconds
+        last, at = -1, time.time()
+        while last < count or time.time() - at < 1.0:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"only {last} of {count} sets were looked at")
+            if (now := await self.passes()) != last:
+                last, at = now, time.time()
+            await asyncio.sleep(0.05)
+        return at - self.started
+
+    def pss(self) -> float:
+        """Proportional set size in MiB: what the process costs, shared pages by their share."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("no Pss in smaps_rollup")
+
+    def peak(self) -> float:
+        """The largest resident set that it ever had, in MiB."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("no VmHWM in status")
+
+    def _logged(self, event: str) -> dict[str, str]:
+        for line in self.log().splitlines():
+            if line.startswith("{") and orjson.loads(line).get("event") == event:
+                return dict(orjson.loads(line))
+        return {}
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""`make demo`: the main job on two real control planes, told step by step and checked."""

@@ -1,0 +1,181 @@
+"""The story: what a user does with kubectl, and what they see. Every step is checked."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from demo.stage import EU_NAMESPACE, ORGANIZATION, ROOT, US_NAMESPACE, Failed, Stage, wait_for
+from kubelab.plane import ControlPlane
+
+_PLAIN = """
+apiVersion: secretset.dev/v1alpha1
+kind: SecretSet
+metadata: {name: careless, namespace: shop}
+spec: {data: {TOKEN: {value: in-plain-text}}}
+"""
+
+
+class Teller:
+    """Prints each step in a line with its time, and the command that shows it."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __call__(self, text: str, show: str = "") -> None:
+        """Tell what was done and seen, and how to see it."""
+        print(f"[{time.monotonic() - self._begun:5.1f} s] {text}", flush=True)
+        if show:
+            print(f"          $ {show}", flush=True)
+
+
+def play(stage: Stage, tell: Teller, *, leash: bool) -> None:
+    """Walk through the main job.
+
+    Raises:
+        Failed: a step did not happen.
+    """
+    hub, eu = stage.hub, stage.eu
+    tell("two control planes are up: the hub, and eu-central as another cluster")
+    stage.install()
+    tell(
+        "installed the CRDs and the roles of deploy/ (no cluster-wide access to Secrets)",
+        "kubectl api-resources --api-group secretset.dev",
+    )
+    stage.start_operator(leash=leash)
+    hub.kubectl("apply", "-f", str(ROOT / "examples/regions.yaml"))
+    for region in ("us-west", "eu-central"):
+        wait_for(f"region {region} ready", partial(_ready, stage, "region", region))
+    tell("the operator runs with its own service account; both regions are ready", "kubectl get regions")
+
+    hub.kubectl("apply", "-f", str(ROOT / "examples/source.yaml"))
+    hub.kubectl(
+        "apply", "-f", str(ROOT / "examples/secret-set.yaml"), "-f", str(ROOT / "examples/image-pull-secret.yaml")
+    )
+    applied = time.monotonic()
+    for kind, name in (("sset", "checkout"), ("sset", "checkout-eu"), ("ips", "docker-hub")):
+        wait_for(f"{kind} {name} ready", partial(_ready, stage, kind, name))
+    _expect(stage.values(hub, US_NAMESPACE, "checkout"), "API_KEY", "change-me")
+    _expect(stage.values(eu, EU_NAMESPACE, "checkout-eu"), "API_KEY", "change-me")
+    seen = time.monotonic() - applied
+    tell(
+        f"two sets and a pull secret became native Secrets in their regions, seen ready after {seen:.1f} s",
+        "kubectl get sset,ips -n shop",
+    )
+    account = wait_for("attached", lambda: stage.object(hub, "serviceaccount", "default", "-n", US_NAMESPACE))
+    if {"name": "docker-hub"} not in (account.get("imagePullSecrets") or []):
+        raise Failed("the pull secret was not attached to the ServiceAccount")
+
+    hub.kubectl("apply", "-f", str(ROOT / "examples/deployment.yaml"))
+    hub.kubectl("rollout", "status", "deployment/checkout", "-n", US_NAMESPACE, "--timeout=20s")
+    wait_for("bound", lambda: _status(stage, "sset", "checkout").get("workloads", {}).get("current") == 1)
+    tell("a Deployment uses the Secret; the set counts it as bound", "kubectl get sset checkout -n shop")
+
+    generation = _generation(stage)
+    for text, command in (
+        ("edited", ["patch", "secret", "checkout", "-n", US_NAMESPACE, "-p", '{"stringData":{"API_KEY":"tampered"}}']),
+        ("deleted", ["delete", "secret", "checkout", "-n", US_NAMESPACE]),
+    ):
+        hub.kubectl(*command)
+        began = time.monotonic()
+        wait_for("healed", lambda: (stage.values(hub, US_NAMESPACE, "checkout") or {}).get("API_KEY") == "change-me")
+        tell(
+            f"the Secret was {text} by hand, and put right within {time.monotonic() - began:.1f} s",
+            "kubectl get events -n shop",
+        )
+    if _generation(stage) != generation:
+        raise Failed("repaired drift restarted the Deployment")
+
+    hub.kubectl("patch", "secret", "checkout-values", "-n", ORGANIZATION, "-p", '{"stringData":{"api-key":"rotated"}}')
+    began = time.monotonic()
+    wait_for("delivered", lambda: (stage.values(hub, US_NAMESPACE, "checkout") or {}).get("API_KEY") == "rotated")
+    delivered = time.monotonic() - began
+    wait_for(
+        "delivered abroad", lambda: (stage.values(eu, EU_NAMESPACE, "checkout-eu") or {}).get("API_KEY") == "rotated"
+    )
+    wait_for("restarted", lambda: _generation(stage) == generation + 1)
+    restarted = time.monotonic() - began
+    hub.kubectl("rollout", "status", "deployment/checkout", "-n", US_NAMESPACE, "--timeout=20s")
+    wait_for("rolled out", lambda: _condition(stage, "RolledOut") == "True")
+    tell(
+        f"the source changed: both regions had it after {delivered:.1f} s; the Deployment was restarted once, "
+        f"after {restarted:.1f} s (2 s of them the quiet window)",
+        "kubectl get sset checkout -n shop -o yaml",
+    )
+
+    refused = hub.kubectl("apply", "-f", "-", input=_PLAIN, check=False)
+    if (
+        refused.returncode == 0
+        or "plain text is never stored" not in refused.stderr
+        or "in-plain-text" in refused.stderr
+    ):
+        raise Failed("a value in plain text was not refused, or was echoed")
+    tell("a value in plain text is refused, and not echoed: " + refused.stderr.strip().rsplit(": ", 1)[-1][:60] + "…")
+
+    before = len(_written(hub)), len(_written(eu))
+    stage.kill_operator()
+    stage.start_operator(leash=leash)
+    wait_for("ready again", lambda: stage.log.read_text().count(" ready ") >= 2)
+    time.sleep(3.0)
+    if writes := _written(hub)[before[0] :] + _written(eu)[before[1] :]:
+        raise Failed(f"a restart of the operator wrote something: {', '.join(writes)}")
+    if _generation(stage) != generation + 1:
+        raise Failed("a restart of the operator restarted the Deployment")
+    tell("the operator was killed and started again: it wrote nothing and restarted nothing")
+
+    hub.kubectl(
+        "delete",
+        "-f",
+        str(ROOT / "examples/secret-set.yaml"),
+        "-f",
+        str(ROOT / "examples/image-pull-secret.yaml"),
+        "--timeout=20s",
+    )
+    gone = stage.values(hub, US_NAMESPACE, "checkout") is None and stage.values(eu, EU_NAMESPACE, "checkout-eu") is None
+    account = stage.object(hub, "serviceaccount", "default", "-n", US_NAMESPACE) or {}
+    if not gone or account.get("imagePullSecrets"):
+        raise Failed("something was left in a region after the deletion")
+    tell("the sets were deleted, and nothing is left of them in the regions", "kubectl get secrets -A")
+    hub.kubectl(
+        "apply", "-f", str(ROOT / "examples/secret-set.yaml"), "-f", str(ROOT / "examples/image-pull-secret.yaml")
+    )
+
+
+def _status(stage: Stage, kind: str, name: str) -> dict[str, Any]:
+    where = [] if kind == "region" else ["-n", ORGANIZATION]
+    obj = stage.object(stage.hub, kind, name, *where) or {}
+    status: dict[str, Any] = obj.get("status") or {}
+    return status if status.get("observedGeneration", -1) >= obj.get("metadata", {}).get("generation", 0) else {}
+
+
+def _ready(stage: Stage, kind: str, name: str) -> bool:
+    status = _status(stage, kind, name)
+    if status.get("phase") == "failed":
+        raise Failed(f"{kind} {name} failed: {status.get('message')}")
+    return status.get("phase") == "ready"
+
+
+def _condition(stage: Stage, kind: str) -> str:
+    conditions = _status(stage, "sset", "checkout").get("conditions") or []
+    return next((str(condition["status"]) for condition in conditions if condition["type"] == kind), "")
+
+
+def _generation(stage: Stage) -> int:
+    deployment = stage.object(stage.hub, "deployment", "checkout", "-n", US_NAMESPACE)
+    return int(deployment["metadata"]["generation"]) if deployment else 0
+
+
+def _expect(values: dict[str, str] | None, key: str, value: str) -> None:
+    if (values or {}).get(key) != value:
+        raise Failed(f"the Secret does not hold {key} as it should")
+
+
+def _written(plane: ControlPlane) -> list[str]:
+    """Writes of the operator in a plane's audit log; access reviews are questions, not writes."""
+    return [
+        f"{event['verb']} {event['objectRef']['resource']}/{event['objectRef'].get('name')}"
+        for event in plane.audit_events()
+        if event["user"]["username"].endswith(":secretset-operator")
+        and event["objectRef"]["resource"] != "selfsubjectaccessreviews"
+    ]
