@@ -33,7 +33,7 @@ class Row(NamedTuple):
     id: str
     object: Object
     says: str | None = None
-    server_side: bool = False  # a client-side apply keeps a copy in an annotation, which ends at 256 KiB
+    only_server_side: bool = False  # a client-side apply keeps a copy in an annotation, which ends at 256 KiB
 
 
 def secret_set(name: str = "web", **spec: Any) -> Object:
@@ -107,9 +107,10 @@ def _value_rows(prefix: str, make: Callable[[Any], Object], path: str, cel: str)
     yield row("sealed-upper-case", {"sealed": f"HPKE1.{CANARY}"}, f"{cel}.sealed: {NOT_SEALED}")
     yield row("sealed-after-space", {"sealed": f" hpke1.{CANARY}"}, f"{cel}.sealed: {NOT_SEALED}")
     yield row("sealed-empty", {"sealed": ""}, f"{cel}.sealed: {NOT_SEALED}")
-    yield row("plain-number", {"value": int(CANARY)}, not_a("string", "integer", f"{path}.value"))
-    yield row("plain-boolean", {"value": True}, not_a("string", "boolean", f"{path}.value"))
-    yield row("plain-list", {"value": [CANARY]}, not_a("string", "array", f"{path}.value"))
+    yield row("plain-number", {"value": int(CANARY)}, f"{cel}.value: Forbidden: must be text: put the number in quotes")
+    yield row("plain-fraction", {"value": float(f"0.{CANARY}")}, not_a("integer,string", "number", f"{path}.value"))
+    yield row("plain-boolean", {"value": True}, not_a("integer,string", "boolean", f"{path}.value"))
+    yield row("plain-list", {"value": [CANARY]}, not_a("integer,string", "array", f"{path}.value"))
     yield row("plain-map", {"value": {"x": CANARY}}, unknown(f"{path}.value.x"))
     yield row("sealed-number", {"sealed": int(CANARY)}, not_a("string", "integer", f"{path}.sealed"))
     yield row("sealed-list", {"sealed": [CANARY]}, not_a("string", "array", f"{path}.sealed"))
@@ -131,7 +132,7 @@ def _value_rows(prefix: str, make: Callable[[Any], Object], path: str, cel: str)
 def _common_rows(prefix: str, make: Callable[..., Object]) -> Iterator[Row]:
     """What holds for both kinds, apart from their values."""
 
-    def row(name: str, says: str | None = None, **spec: Any) -> Row:
+    def row(name: str, says: str | None = None, /, **spec: Any) -> Row:
         return Row(f"{prefix}-{name}", make(**spec), says)
 
     restart = "spec.restart"
@@ -198,18 +199,18 @@ def _set_rows() -> Iterator[Row]:
     yield Row("data-list", secret_set(data=[CANARY]), not_a("object", "array", "spec.data"))
     yield Row("spec-missing", {**secret_set(), "spec": None}, required("spec"))
     yield Row("data-beside-spec", {**secret_set(), "data": {"A": CANARY}}, unknown("data"))
-    yield Row("sealed-1000000", secret_set(data=many(100, size=10_000)), None, server_side=True)
+    yield Row("sealed-1000000", secret_set(data=many(100, size=10_000)), None, only_server_side=True)
     yield Row(
         "sealed-1000001",
         secret_set(data={**many(99, size=10_000), "LAST": {"sealed": "hpke1.".ljust(10_001, "x")}}),
         "spec.data: Invalid value: the sealed values are together longer than 1,000,000 bytes: split the set",
-        server_side=True,
+        only_server_side=True,
     )
     yield Row(
         "value-null",
         secret_set(data={"A": None, "B": SEALED}),
         'spec.data.A: Invalid value: "null": spec.data.A in body must be of type object',
-        server_side=True,
+        only_server_side=True,
     )
 
 
@@ -253,8 +254,8 @@ def _pull_rows() -> Iterator[Row]:
 
 
 def _region_rows() -> Iterator[Row]:
-    def row(region_name: str, says: str | None = None, **fields: Any) -> Row:
-        return Row(f"region-{region_name}", region(**fields), says)
+    def row(name: str, says: str | None = None, /, **fields: Any) -> Row:
+        return Row(f"region-{name}", region(**fields), says)
 
     def selector(operator: str, **values: Any) -> Object:
         return {"matchExpressions": [{"key": "tier", "operator": operator, **values}]}

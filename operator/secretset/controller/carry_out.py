@@ -12,7 +12,7 @@ from secretset.domain.plan import Desired
 from secretset.domain.restarts import Wave
 from secretset.domain.workloads import Workload
 from secretset.kube import errors, paths
-from secretset.kube.client import MERGE_PATCH, STRATEGIC_PATCH, Client
+from secretset.kube.client import MERGE_PATCH, Client
 
 _ATTEMPTS = 5
 _AT_A_TIME = 8
@@ -106,7 +106,7 @@ async def attach(
     )
     for name, body in todo.items():
         try:
-            answer = await client.patch(paths.core("serviceaccounts", namespace, name), body, STRATEGIC_PATCH)
+            answer = await client.patch(paths.core("serviceaccounts", namespace, name), body, MERGE_PATCH)
         except errors.NotFound:
             seen.pop(name, None)
         else:

@@ -108,8 +108,12 @@ class RegionView:
     def see_account(self, obj: dict[str, Any]) -> None:
         """A ServiceAccount came or changed."""
         account = accounts.parse(obj)
-        if self.service_accounts[account.namespace].get(account.name) != account:
-            self.service_accounts[account.namespace][account.name] = account
+        slots = self.service_accounts[account.namespace]
+        known = slots.get(account.name)
+        if known is not None and older(account.resource_version, known.resource_version):
+            return
+        slots[account.name] = account
+        if known is None or (known.pull_secrets, known.marks) != (account.pull_secrets, account.marks):
             self._account_changed(account.namespace)
 
     def miss_account(self, namespace: str, name: str, _: dict[str, Any] | None) -> None:

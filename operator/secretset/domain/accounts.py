@@ -14,13 +14,14 @@ class Account:
     """What is kept of a ServiceAccount.
 
     Attributes:
-        pull_secrets: names in its imagePullSecrets.
+        pull_secrets: names in its imagePullSecrets, in their order.
         marks: names of those that the operator attached, with the id of its installation.
     """
 
     namespace: str
     name: str
-    pull_secrets: frozenset[str]
+    resource_version: str
+    pull_secrets: tuple[str, ...]
     marks: Mapping[str, str]
 
 
@@ -31,7 +32,8 @@ def parse(obj: Mapping[str, Any]) -> Account:
     return Account(
         namespace=meta["namespace"],
         name=meta["name"],
-        pull_secrets=frozenset(ref["name"] for ref in obj.get("imagePullSecrets") or () if ref.get("name")),
+        resource_version=meta["resourceVersion"],
+        pull_secrets=tuple(ref["name"] for ref in obj.get("imagePullSecrets") or () if ref.get("name")),
         marks={k[len(prefix) :]: v for k, v in (meta.get("annotations") or {}).items() if k.startswith(prefix)},
     )
 
@@ -44,22 +46,26 @@ def missing(wanted: Collection[str], accounts: Iterable[Account]) -> list[str]:
 def patches(
     *, secret: str, wanted: Collection[str], accounts: Iterable[Account], installation: str
 ) -> dict[str, dict[str, Any]]:
-    """The strategic merge patches that attach and detach a pull secret, by the name of the ServiceAccount.
+    """The merge patches that attach and detach a pull secret, by the name of the ServiceAccount.
+
+    The API knows this list as a whole only (it is atomic), so a patch carries all of it and names the version that it
+    was made for: an entry that somebody else adds meanwhile is not lost.
 
     Only what the operator attached is detached: a reference that somebody else wrote stays theirs.
     """
     mark = names.PULL_MARK_PREFIX + secret
     out: dict[str, dict[str, Any]] = {}
+    note: str | None
     for account in accounts:
-        if account.name in wanted:
-            if secret not in account.pull_secrets:
-                out[account.name] = {
-                    "metadata": {"annotations": {mark: installation}},
-                    "imagePullSecrets": [{"name": secret}],
-                }
-        elif account.marks.get(secret) == installation:
-            out[account.name] = {
-                "metadata": {"annotations": {mark: None}},
-                "imagePullSecrets": [{"$patch": "delete", "name": secret}],
-            }
+        others = [name for name in account.pull_secrets if name != secret]
+        if account.name in wanted and secret not in account.pull_secrets:
+            listed, note = [*others, secret], installation
+        elif account.name not in wanted and account.marks.get(secret) == installation:
+            listed, note = others, None
+        else:
+            continue
+        out[account.name] = {
+            "metadata": {"resourceVersion": account.resource_version, "annotations": {mark: note}},
+            "imagePullSecrets": [{"name": name} for name in listed] or None,
+        }
     return out

@@ -134,7 +134,7 @@ def render(definition: Definition) -> dict[str, Any]:
 _KEPT = {
     "description", "type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "minItems",
     "maxItems", "minProperties", "maxProperties", "required", "x-kubernetes-validations", "x-kubernetes-list-type",
-    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string",
 }  # fmt: skip
 
 
@@ -155,6 +155,8 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
         outer = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
         return _structural({**members[0], **outer}, definitions)
     schema = {key: value for key, value in node.items() if key in _KEPT}
+    if "x-kubernetes-int-or-string" in schema:
+        del schema["type"]
     if "const" in node:
         schema["enum"] = [node["const"]]
     if "properties" in node:

@@ -107,6 +107,12 @@ class SecretValue(Model):
                 reason=FORBIDDEN,
             ),
             cel(
+                "!has(self.value) || type(self.value) == string",
+                "must be text: put the number in quotes",
+                field=".value",
+                reason=FORBIDDEN,
+            ),
+            cel(
                 "[has(self.sealed), has(self.valueFrom), has(self.value)].filter(x, x).size() == 1",
                 "needs exactly one of sealed, valueFrom and value",
             ),
@@ -126,7 +132,9 @@ class SecretValue(Model):
     value: str | None = Field(
         default=None,
         description="Write-only: the sealing webhook turns it into `sealed` before it is stored; without the webhook "
-        "it is refused.",
+        "it is refused. Text: a number is put in quotes.",
+        # A number gets as far as the rules: a server-side apply shows what it cannot convert, the rules do not.
+        json_schema_extra={"x-kubernetes-int-or-string": True},
     )
 
 

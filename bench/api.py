@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 import orjson
+
 from kubelab import ControlPlane
 
 MERGE_PATCH = "application/merge-patch+json"

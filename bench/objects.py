@@ -6,15 +6,14 @@ import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.api import Api, side_by_side
 from kubelab import ControlPlane
-
-from setbench.api import Api, side_by_side
 
 GROUP = "/apis/secretset.dev/v1alpha1"
 REGION = "bench"
 OPERATOR_NAMESPACE = "secretset-system"
 ORGANIZATIONS = tuple(f"org-{number}" for number in range(10))
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+CRDS = Path(__file__).resolve().parents[1] / "crds"
 
 
 class Name(NamedTuple):
@@ -116,7 +115,8 @@ def ready(obj: dict[str, Any]) -> bool:
 
 async def furnish(plane: ControlPlane, api: Api) -> None:
     """Make everything that must be there before the operator starts."""
-    plane.kubectl("apply", "--server-side", "-f", *(",".join(str(file) for file in sorted(CRDS.glob("*s.yaml"))),))
+    files = [str(file) for file in sorted(CRDS.glob("*.yaml")) if file.name != "kustomization.yaml"]
+    plane.kubectl("apply", "--server-side", "-f", ",".join(files))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     spaces = [OPERATOR_NAMESPACE, *ORGANIZATIONS, *(Name(name, "").target for name in ORGANIZATIONS)]
     for space in spaces:

@@ -14,7 +14,8 @@ from typing import Self
 
 import aiohttp
 import orjson
-import psutil
+import psutil  # type: ignore[import-untyped]
+
 from kubelab import ControlPlane
 
 _PR_SET_PDEATHSIG = 1
@@ -55,7 +56,8 @@ class OperatorProcess:
     async def ready(self) -> float:
         """Wait until it calls itself ready, and return the seconds since it was started."""
         deadline = time.monotonic() + _START_SECONDS
-        while not self._logged("ready"):
+        # "region" is its first word on whether the region can be used; until then a set only waits.
+        while not (self._logged("ready") and self._logged("region")):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the operator did not start: {self.log()[-2000:]}")
             await asyncio.sleep(0.02)

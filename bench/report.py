@@ -1,0 +1,150 @@
+"""From figures to a table, and to the two files that are kept."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil  # type: ignore[import-untyped]
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        ours: the figure of the operator.
+        floor: of the bare client in the same run, if there is something to compare with.
+        limit: what the issue asks for, in words.
+        met: whether it is so; None if nothing is asked for.
+    """
+
+    part: str
+    what: str
+    unit: str
+    ours: float
+    floor: float | None = None
+    limit: str = ""
+    met: bool | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours over the floor."""
+        return self.ours / self.floor if self.floor else None
+
+    def cells(self) -> list[str]:
+        """What stands in the table."""
+        floor = "" if self.floor is None else f"{_figure(self.floor)} {self.unit}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        verdict = "" if self.met is None else f"{self.limit}: {'yes' if self.met else 'NO'}"
+        return [self.part, self.what, f"{_figure(self.ours)} {self.unit}", floor, ratio, verdict]
+
+
+def at_most(part: str, what: str, unit: str, ours: float, limit: float) -> Row:
+    """A row of something that may not be more than a number."""
+    return Row(part=part, what=what, unit=unit, ours=ours, limit=f"≤ {limit:g}", met=ours <= limit)
+
+
+def at_most_times(part: str, what: str, unit: str, ours: float, floor: float, limit: float) -> Row:
+    """A row of something that may not take more than so many times the floor."""
+    return Row(
+        part=part,
+        what=what,
+        unit=unit,
+        ours=ours,
+        floor=floor,
+        limit=f"≤ {limit:g} times the floor",
+        met=ours <= limit * floor,
+    )
+
+
+def percentiles(part: str, what: str, ours: Sequence[float], floor: Sequence[float]) -> list[Row]:
+    """Two rows, p50 and p99, of times in seconds."""
+    return [
+        Row(part=part, what=f"{what}, {name}", unit="ms", ours=rank(ours, q) * 1e3, floor=rank(floor, q) * 1e3)
+        for name, q in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
+def rank(values: Sequence[float], q: float) -> float:
+    """The nearest-rank percentile: one of the values, never one in between."""
+    return sorted(values)[max(0, math.ceil(q * len(values)) - 1)]
+
+
+def machine() -> dict[str, Any]:
+    """Where it ran, without anything that names the machine."""
+    return {
+        "cores": os.cpu_count(),
+        "memoryGiB": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def markdown(rows: Sequence[Row], facts: dict[str, Any]) -> str:
+    """The table in Markdown, under a line that says where and when."""
+    place = facts["machine"]
+    form = "short form" if facts["quick"] else "full form"
+    head = (
+        f"{facts['date']}, {form}, {facts['seconds']:.0f} s, Kubernetes {facts['kubernetes']}, "
+        f"Python {place['python']}, {place['cores']} cores shared by client, API server and etcd, "
+        f"load before {place['load'][0]}."
+    )
+    lines = [
+        head,
+        "",
+        "| part | measure | operator | floor | ratio | asked for |",
+        "|---|---|---:|---:|---:|---|",
+        *(f"| {' | '.join(row.cells())} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The table for a terminal."""
+    grid = [["part", "measure", "operator", "floor", "ratio", "asked for"], *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in grid) for column in range(len(grid[0]))]
+
+    def line(cells: list[str]) -> str:
+        padded = [c.rjust(w) if 2 <= n <= 4 else c.ljust(w) for n, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(map(line, grid))
+
+
+def save(rows: Sequence[Row], facts: dict[str, Any]) -> None:
+    """Write both files."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "latest.md").write_text(markdown(rows, facts))
+    document = {**facts, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    (RESULTS / "latest.json").write_bytes(orjson.dumps(_rounded(document), option=options))
+
+
+def today() -> str:
+    """The date of a run."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _figure(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

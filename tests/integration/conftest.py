@@ -1,0 +1,86 @@
+"""Fixtures of the integration tests: a hub with the operator on it, a second cluster, and organizations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness import OperatorProcess, Org, eventually, forms, install_hub, install_region_cluster, region
+from kubelab.plane import ControlPlane
+from kubelab.pytest_plugin import ControlPlanes
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def canaries() -> list[str]:
+    """Every value that a test of this session put into a Secret."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def hub(control_planes: ControlPlanes) -> ControlPlane:
+    """A hub with the default region us-west in its own namespaces."""
+    plane = control_planes(["hub"], nodes=1, audit=True)[0]
+    install_hub(plane)
+    plane.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
+    return plane
+
+
+@pytest.fixture(scope="session")
+def abroad(control_planes: ControlPlanes) -> ControlPlane:
+    """Another cluster, ready to be made a region."""
+    plane = control_planes(["abroad"], nodes=1, audit=True)[0]
+    install_region_cluster(plane)
+    return plane
+
+
+@pytest.fixture(scope="session")
+def operator(hub: ControlPlane, canaries: list[str]) -> Iterator[OperatorProcess]:
+    """The operator on the hub; afterwards no value may stand anywhere but in Secrets."""
+    process = OperatorProcess(hub, "--quiet-seconds", "0.4", "--max-wait-seconds", "2")
+    process.start()
+    yield process
+    metrics = process.fetch("/metrics")[1]
+    assert process.stop() == 0
+    _assert_nowhere(hub, canaries, {"metrics": metrics, "log": process.log.read_text()})
+
+
+@pytest.fixture
+def org(hub: ControlPlane, operator: OperatorProcess, canaries: list[str]) -> Org:
+    """An organization of the test's own."""
+    assert operator.running
+    return Org(hub, f"org{next(_numbers)}", canaries).create()
+
+
+@pytest.fixture
+def new_org(hub: ControlPlane, operator: OperatorProcess, canaries: list[str]) -> Callable[[str], Org]:
+    """Organizations with names of the test's choice; no namespaces are made yet."""
+    assert operator.running
+    return lambda name: Org(hub, name, canaries)
+
+
+def _assert_nowhere(plane: ControlPlane, canaries: list[str], places: dict[str, str]) -> None:
+    """Look for every value, in each form it may have, in everything that is not a Secret's data."""
+    kinds = "secretsets,imagepullsecrets,regions,events,deployments,serviceaccounts,configmaps"
+    places["objects"] = plane.kubectl("get", kinds, "-A", "-o", "json").stdout
+    secrets = json.loads(plane.kubectl("get", "secrets", "-A", "-o", "json").stdout)["items"]
+    places["marks"] = json.dumps(
+        [
+            # What kubectl itself noted of a source Secret that a test applied is not ours.
+            {k: v for k, v in secret["metadata"].get("annotations", {}).items() if not k.startswith("kubectl.")}
+            for secret in secrets
+        ]
+    )
+    assert eventually(lambda: canaries, "a canary")
+    found = [
+        (where, value[:10])
+        for where, text in places.items()
+        for value in canaries
+        for form in forms(value)
+        if form in text
+    ]
+    assert not found
