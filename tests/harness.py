@@ -347,7 +347,7 @@ def region(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def forms(value: str) -> Iterator[str]:
-    """The forms in which a value may leak: raw, base64 at three alignments, base64url, hex, percent and JSON escapes."""
+    """The forms in which a value may leak: raw, hex, base64 at its three alignments, base64url."""
     raw = value.encode()
     yield value
     yield raw.hex()

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from secretset.domain import reasons
 from secretset.domain.crd import DEFINITIONS, Definition, render
+from secretset.domain.names import Kind
+from secretset.domain.record import parse_spec
 
 COMMITTED = Path(__file__).parents[2] / "crds"
 each = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind)
@@ -64,3 +67,11 @@ def test_what_may_hold_a_secret_is_not_echoed(definition: Definition) -> None:
             if node.get("type") == "string":
                 reasons = {rule.get("reason") for rule in node.get("x-kubernetes-validations", [])}
                 assert reasons <= {"FieldValueForbidden", "FieldValueRequired"}, path
+
+
+@pytest.mark.parametrize("name", ["../../b/secrets/x", "x/../y", "x?watch=true", "x#", "X", "x\n", ".", ""])
+def test_a_reference_that_leads_elsewhere_is_not_read_even_if_it_was_stored(name: str) -> None:
+    # Other CRDs may have let it pass; it would become part of a URL.
+    data = {"A": {"valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}}
+    with pytest.raises(reasons.Problem):
+        parse_spec(Kind.SECRET_SET, {"data": data})
