@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,14 @@ class OperatorProcess:
         self.kill()
         self.start()
 
+    def pause(self) -> None:
+        """Hold it still, as a starved node does; `resume` lets it go on."""
+        os.killpg(self._running().pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._running().pid, signal.SIGCONT)
+
     @property
     def running(self) -> bool:
         """Whether the process lives."""
@@ -189,6 +198,7 @@ class Org:
         self.name = name
         self.regional = f"{name}-us-west"
         self._canaries = canaries
+        self._regions: list[str] = []
 
     # --- set up
 
@@ -208,6 +218,10 @@ class Org:
     def kubectl(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Kubectl in the organization's namespace."""
         return self.plane.kubectl("-n", self.name, *args, **options)
+
+    def there(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Kubectl in the regional namespace."""
+        return self.plane.kubectl("-n", self.regional, *args, **options)
 
     def canary(self) -> str:
         """A fresh value that must turn up nowhere but in Secrets; the session looks for all of them at its end."""
@@ -265,6 +279,21 @@ class Org:
             }
         )
 
+    def region(self, name: str, **spec: Any) -> str:
+        """Apply a Region; `guarded` takes it away."""
+        self._regions.append(name)
+        self.apply(region(name, **spec))
+        return name
+
+    def forget_regions(self) -> None:
+        """Delete the Regions of this test."""
+        if self._regions:
+            self.plane.kubectl("delete", "region", "--ignore-not-found", "--wait=false", *set(self._regions))
+
+    def poke(self, name: str = "app", kind: str = "secretset") -> None:
+        """Ask for a pass at once."""
+        self.kubectl("annotate", "--overwrite", kind, name, f"secretset.dev/reconcile={secrets.token_hex(4)}")
+
     # --- look
 
     def get(self, kind: str, name: str, *, namespace: str | None = None) -> dict[str, Any] | None:
@@ -302,6 +331,22 @@ class Org:
             raise AssertionError(f"{error}; status: {json.dumps((self.get(kind, name) or {}).get('status'))}") from None
         return found
 
+    def stumbles(self, outcome: str, says: str, *, name: str = "app", kind: str = "secretset") -> dict[str, Any]:
+        """Wait for `phase/Reason`, which is new to the object: one event tells it, and then all is still."""
+        phase, _, reason = outcome.partition("/")
+        status = self.reaches(phase, reason, name=name, kind=kind)
+        assert says in status["message"]
+        event = (f"Failed{reason}" if phase == "failed" else reason, status["message"])
+        eventually(lambda: event in self.events(name), f"the event {event}")
+        before = self._told(name)
+        time.sleep(1.2)
+        assert self._told(name) == before
+        assert [told for told in before[0] if told[0] == event[0]] == [event]
+        return status
+
+    def _told(self, name: str) -> tuple[list[tuple[str, str]], list[str]]:
+        return self.events(name), [write for write in self.writes() if write.endswith(f"/status {name}")]
+
     def events(self, name: str = "app") -> list[tuple[str, str]]:
         """(reason, message) of the events on an object, oldest first."""
         done = self.kubectl("get", "events", "-o", "json", "--field-selector", f"involvedObject.name={name}")
@@ -314,10 +359,42 @@ class Org:
         assert obj is not None
         return int(obj["metadata"]["generation"])
 
+    def restarts(self, deployment: str) -> int:
+        """How often the operator restarted a Deployment in the regional namespace."""
+        return self.writes().count(f"patch deployments {deployment}")
+
     def writes(self) -> list[str]:
         """What the operator wrote in this organization and its regional namespace, in order."""
         mine = {self.name, self.regional}
         return described([event for event in writes(self.plane) if event["objectRef"].get("namespace") in mine])
+
+
+@contextmanager
+def guarded(org: Org) -> Iterator[Org]:
+    """Beside what the test does to it, the organization has a healthy set that must not notice anything."""
+    content = org.source("well-source")
+    org.secret_set("well", data={"A": value_from("well-source", "a")})
+    org.reaches("ready", name="well")
+    before = org.managed("well")
+    try:
+        yield org
+        assert org.status("well")["phase"] == "ready"
+        assert org.managed("well") == before
+        assert org.values("well") == {"A": str(content["a"]).encode()}
+    finally:
+        org.forget_regions()
+
+
+def regional_role(namespace: str) -> dict[str, Any]:
+    """What lets the operator work in a regional namespace, as deploy/ has it."""
+    role: dict[str, Any] = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
+    role["metadata"]["namespace"] = namespace
+    return role
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """A Namespace."""
+    return _namespace(name)
 
 
 def value_from(name: str, key: str) -> dict[str, Any]:

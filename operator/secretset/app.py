@@ -30,6 +30,7 @@ from secretset.kube.watch import Watch
 log = structlog.get_logger(__name__)
 
 _HUB_RETRY_SECONDS = 2.0
+_SOURCES_SECONDS = 10.0  # to wait at the start for the sources of all organizations
 
 
 class Operator:
@@ -85,6 +86,7 @@ class Operator:
             on_upsert=store.apply_source,
             on_delete=lambda namespace, name, _: store.forget_source(namespace, name),
             label_selector=names.SOURCE_SELECTOR,
+            remembered=lambda: list(store.sources),
         )
         organizations = Watch(
             hub,
@@ -104,6 +106,7 @@ class Operator:
                 tasks.create_task(self._follow_sources(store, sources))
                 kopf.start()
                 await self._complete(hub, store)
+                await self._sources_seen(store, sources)
                 self._manager = manager
                 tasks.create_task(manager.run())
                 for name in store.regions:
@@ -152,14 +155,25 @@ class Operator:
     async def _follow_sources(self, store: HubStore, sources: ScopedWatch) -> None:
         """Watch for sources in the organizations that have sets."""
         followed: set[str] = set()
+        changes = -1
         while True:
-            wanted = store.namespaces_with_sets()
-            for namespace in wanted - followed:
-                sources.need(namespace)
-            for namespace in followed - wanted:
-                sources.release(namespace)
-            followed = wanted
+            if store.changes != changes:
+                changes = store.changes
+                wanted = store.namespaces_with_sets()
+                for namespace in wanted - followed:
+                    sources.need(namespace)
+                for namespace in followed - wanted:
+                    sources.release(namespace)
+                followed = wanted
             await asyncio.sleep(0.05)
+
+    async def _sources_seen(self, store: HubStore, sources: ScopedWatch) -> None:
+        """Wait until the sources of all organizations were listed, so that settled sets are recognised as such."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SOURCES_SECONDS):
+                for namespace in store.namespaces_with_sets():
+                    sources.need(namespace)
+                    await sources.tried(namespace)
 
     async def _complete(self, hub: Client, store: HubStore) -> None:
         """Take in all objects before the first pass: names are shared between objects that must know each other."""

@@ -95,6 +95,9 @@ def configure_logging(*, level: str, form: str) -> None:
     root.setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("kopf._core.reactor.running").setLevel(
+        logging.ERROR
+    )  # it runs in a thread: no signals, on purpose
 
 
 def _keep(_: Any, __: str, event: Any) -> Any:

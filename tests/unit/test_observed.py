@@ -120,7 +120,10 @@ def test_a_secret_is_read_with_everything_that_others_put_on_it() -> None:
     [
         ([], None),
         ([{"manager": "secretset-operator", "time": "2026-01-02"}], None),
-        ([{"manager": "kubectl-edit", "time": "2026-01-02"}, {"manager": "helm", "time": "2026-01-01"}], "kubectl-edit"),
+        (
+            [{"manager": "kubectl-edit", "time": "2026-01-02"}, {"manager": "helm", "time": "2026-01-01"}],
+            "kubectl-edit",
+        ),
         ([{"manager": "helm"}, {"manager": "secretset-operator", "time": "2026-01-02"}], "helm"),
         ([{"time": "2026-01-02"}], None),
     ],

@@ -18,7 +18,8 @@ from secretset.domain.record import SetRecord
 async def clean_up(context: Context, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> None:
     """Finish the deletion of an object.
 
-    Never touches a Secret that is not the object's own. What was never delivered anywhere goes at once.
+    Never touches a Secret that is not the object's own. Does not wait for a decommissioned region. What was never
+    delivered anywhere goes at once.
 
     Raises:
         Problem: the region cannot be asked now; the object stays until it can.
@@ -39,6 +40,8 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
         if not fresh.delivered:
             return
         raise reasons.region_unknown(name)
+    if region.spec.decommissioned:
+        return
     namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
     client = await runner.usable()
     with region_problem(region.name, namespace):

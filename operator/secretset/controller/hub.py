@@ -19,15 +19,16 @@ ROLLOUT_STATUS_SECONDS = 1.0
 _ROLLOUT_FIELDS = frozenset({"workloads", "conditions"})
 
 
-async def fetch(context: Context, seen: SetRecord) -> dict[str, Any] | None:
+async def fetch(context: Context, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:
     """Read an object from a quorum; None if it is gone, which the store then knows."""
     try:
         obj: dict[str, Any] = await context.hub.get(paths.custom(seen.key))
     except errors.NotFound:
         context.store.forget_set(seen.key, seen.uid)
         return None
-    context.store.apply_set(record.parse(seen.key.kind, obj))
-    return obj
+    fresh = record.parse(seen.key.kind, obj)
+    context.store.apply_set(fresh)
+    return fresh, obj
 
 
 async def add_finalizer(context: Context, obj: dict[str, Any]) -> dict[str, Any]:

@@ -101,15 +101,36 @@ class Reconciler:
         await runner.link_known()
         forced = key in store.forced
         if not forced:
+            await self._follow(runner, seen)
             settled, wait = self._settled(runner, seen)
             if settled:
                 return False, wait
-        obj = await fetch(self._context, seen)
-        if obj is None:
+        found = await fetch(self._context, seen)
+        if found is None:
             return True, None
         store.forced.discard(key)
-        wait = await self._work(runner, record.parse(key.kind, obj), obj)
-        return True, wait
+        return True, await self._work(runner, *found)
+
+    async def _follow(self, runner: RegionRunner, seen: SetRecord) -> None:
+        """Follow the namespace that the set belongs to, so that records can tell what is there.
+
+        If it cannot be followed, the pass proper finds out and tells.
+        """
+        if seen.deleting or runner.problem is not None or seen.key in runner.placed:
+            return
+        with contextlib.suppress(Problem):
+            await self._watched(runner, seen, self._place(seen).namespace)
+
+    async def _watched(self, runner: RegionRunner, seen: SetRecord, namespace: str) -> None:
+        """Follow a namespace of the region.
+
+        Raises:
+            Problem: it cannot be followed.
+        """
+        pull = seen.key.kind is Kind.IMAGE_PULL_SECRET
+        runner.place(seen.key, namespace, pull=pull)
+        resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]
+        await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
 
     def _settled(self, runner: RegionRunner, seen: SetRecord) -> tuple[bool, float | None]:
         """Whether records alone show that nothing has to be done: no request is sent for such a set."""
@@ -173,6 +194,7 @@ class Reconciler:
             )
             if not fresh.finalized:
                 obj = await add_finalizer(context, obj)
+            await self._watched(runner, fresh, placed.namespace)
             with region_problem(desired.region, desired.namespace):
                 delivery = await self._deliver(runner, client, desired, fresh, previous)
                 done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
@@ -239,9 +261,6 @@ class Reconciler:
         fresh: SetRecord,
         previous: Mapping[str, Any] | None,
     ) -> Delivery:
-        pull = fresh.key.kind is Kind.IMAGE_PULL_SECRET
-        runner.place(fresh.key, desired.namespace, pull=pull)
-        await runner.await_watches(desired.namespace, ["secrets"], seconds=_WATCH_WAIT)
         memory = status.delivered(previous)
         try:
             return await deliver(self._context, runner, client, desired, memory)
@@ -255,11 +274,8 @@ class Reconciler:
     async def _follow_up(
         self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
     ) -> tuple[list[Any], float | None]:
-        kinds = [kind.plural for kind in WORKLOAD_KINDS]
-        await runner.await_watches(desired.namespace, kinds, seconds=_WATCH_WAIT)
         done, wait = await carry_out.restart(self._context, runner, client, desired, delivery.marks.wave)
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
-            await runner.await_watches(desired.namespace, ["serviceaccounts"], seconds=_WATCH_WAIT)
             await carry_out.attach(
                 self._context,
                 runner,

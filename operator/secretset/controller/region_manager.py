@@ -236,7 +236,7 @@ class RegionManager:
         )
         if wanted == known:
             return False
-        path = f"{paths.REGIONS}/{region.name}"
+        path = paths.region(region.name)
         try:
             obj = await self._context.hub.get(path)
             if obj["metadata"]["uid"] == region.uid and obj.get("status") != wanted:

@@ -42,7 +42,7 @@ async def resync(hub: Client, store: HubStore) -> None:
         store.forget_region(name)
     for _, name in there:
         if name not in store.regions:
-            obj = await hub.get(f"{paths.REGIONS}/{name}")
+            obj = await hub.get(paths.region(name))
             store.apply_region(RegionRecord.parse(obj), obj.get("status") or {})
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import structlog
 
@@ -15,7 +17,7 @@ from secretset.controller.queue import WorkQueue
 from secretset.controller.view import RegionView
 from secretset.domain import names, reasons
 from secretset.domain.names import Key
-from secretset.domain.workloads import WORKLOAD_KINDS
+from secretset.domain.workloads import WORKLOAD_KINDS, WorkloadKind
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
 from secretset.kube.scoped import ScopedWatch
@@ -23,6 +25,7 @@ from secretset.kube.scoped import ScopedWatch
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 5.0
+_ACCOUNTS = "serviceaccounts"
 _FREE_REPAIRS, _REPAIR_MEMORY = 3, 60.0
 
 Reconcile = Callable[["RegionRunner", Key], Awaitable[None]]
@@ -128,7 +131,7 @@ class RegionRunner:
             self.placed[key] = namespace
             self._namespaces[namespace] += 1
         for resource, watch in self._watches.items():
-            if resource != "serviceaccounts" or pull:
+            if resource != _ACCOUNTS or pull:
                 watch.need(namespace)
 
     def displace(self, key: Key) -> None:
@@ -149,18 +152,20 @@ class RegionRunner:
         Raises:
             Problem: it cannot be followed: not allowed, or not reachable.
         """
-        deadline = time.monotonic() + seconds
         for resource in resources:
             watch = self._watches.get(resource)
-            while watch is None or not watch.synced(namespace):
-                failing = None if watch is None else watch.failing(namespace)
-                if isinstance(failing, errors.Forbidden):
-                    raise reasons.permission_denied(self.name or "", "list and watch", resource, namespace)
-                if self.problem is not None:
-                    raise self.problem
-                if failing is not None or time.monotonic() > deadline:
-                    raise reasons.region_unreachable(self.name or "")
-                await asyncio.sleep(0.005)
+            if watch is None:
+                raise self.problem or reasons.region_unreachable(self.name or "")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await watch.tried(namespace)
+            failing = watch.failing(namespace)
+            if isinstance(failing, errors.Forbidden):
+                raise reasons.permission_denied(self.name or "", "list and watch", resource, namespace)
+            if self.problem is not None:
+                raise self.problem
+            if not watch.synced(namespace):
+                raise reasons.region_unreachable(self.name or "")
 
     def watching(self, namespace: str) -> bool:
         """Whether the managed Secrets of a namespace are being followed, so that an absent record means absent."""
@@ -234,28 +239,41 @@ class RegionRunner:
                 path=paths.secrets,
                 on_upsert=self.seen.see_secret,
                 on_delete=self.seen.miss_secret,
+                on_link=self._look_again,
+                remembered=self.seen.known_secrets,
                 label_selector=names.MANAGED_SELECTOR,
             ),
-            "serviceaccounts": ScopedWatch(
+            _ACCOUNTS: ScopedWatch(
                 client,
-                resource="serviceaccounts",
+                resource=_ACCOUNTS,
                 group="",
-                path=lambda namespace: paths.core("serviceaccounts", namespace),
+                path=lambda namespace: paths.core(_ACCOUNTS, namespace),
                 on_upsert=self.seen.see_account,
                 on_delete=self.seen.miss_account,
+                on_link=self._look_again,
+                remembered=self.seen.known_accounts,
             ),
+            **{kind.plural: self._watch_workloads(client, kind) for kind in WORKLOAD_KINDS},
         }
-        for kind in WORKLOAD_KINDS:
-            made[kind.plural] = ScopedWatch(
-                client,
-                resource=kind.plural,
-                group=kind.api.split("/")[1],
-                path=lambda namespace, kind=kind: paths.workloads(kind, namespace),  # type: ignore[misc]
-                on_upsert=lambda obj, kind=kind: self.seen.see_workload(kind, obj),  # type: ignore[misc]
-                on_delete=self.seen.miss_workload,
-            )
         for namespace in self._namespaces:
             for resource, watch in made.items():
-                if resource != "serviceaccounts":
+                if resource != _ACCOUNTS:
                     watch.need(namespace)
         return made
+
+    def _watch_workloads(self, client: Client, kind: WorkloadKind) -> ScopedWatch:
+        return ScopedWatch(
+            client,
+            resource=kind.plural,
+            group=kind.api.split("/")[1],
+            path=partial(paths.workloads, kind),
+            on_upsert=partial(self.seen.see_workload, kind),
+            on_delete=self.seen.miss_workload,
+            on_link=self._look_again,
+            remembered=partial(self.seen.known_workloads, kind),
+        )
+
+    def _look_again(self) -> None:
+        """A watch began to fail, or is back, perhaps because a right was granted: records tell who is concerned."""
+        for key in self.placed:
+            self.queue.add(key)

@@ -121,7 +121,9 @@ class HubStore:
     def older_twin(self, record: SetRecord) -> Key | None:
         """The object of the other kind that has this name, if it is the older of the two."""
         twin = self.sets.get(Key(record.key.kind.twin, record.key.namespace, record.key.name))
-        if twin is None or (record.created, record.uid) < (twin.created, twin.uid):
+        # Of two that were created in the same second, the one that was taken up first keeps the name.
+        own = record.created, not record.finalized, record.uid
+        if twin is None or own < (twin.created, not twin.finalized, twin.uid):
             return None
         return twin.key
 

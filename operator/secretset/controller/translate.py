@@ -22,8 +22,8 @@ def region_problem(region: str, namespace: str) -> Iterator[None]:
         raise reasons.namespace_missing(region, namespace, terminating=True) from None
     except errors.QuotaExceeded:
         raise reasons.quota_exceeded(region, namespace) from None
-    except errors.Forbidden:
-        raise reasons.permission_denied(region, "write", "secrets and the objects that use them", namespace) from None
+    except errors.Forbidden as error:
+        raise reasons.permission_denied(region, error.verb, error.resource, namespace) from None
     except errors.NotFound:
         raise reasons.namespace_missing(region, namespace) from None
     except errors.Unauthorized:

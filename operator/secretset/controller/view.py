@@ -38,6 +38,22 @@ class RegionView:
         self._installation = installation
         self._enqueue = enqueue
 
+    def known_secrets(self) -> list[tuple[str, str]]:
+        """(namespace, name) of the managed Secrets that were seen and are not known to be gone."""
+        return [place for place, record in self.secrets.items() if not record.deleted]
+
+    def known_workloads(self, kind: WorkloadKind) -> list[tuple[str, str]]:
+        """(namespace, name) of the workloads of a kind."""
+        return [
+            (w.namespace, w.name) for slots in self.workloads.values() for w in slots.values() if w.kind == kind.kind
+        ]
+
+    def known_accounts(self) -> list[tuple[str, str]]:
+        """(namespace, name) of the ServiceAccounts."""
+        return [
+            (account.namespace, name) for slots in self.service_accounts.values() for name, account in slots.items()
+        ]
+
     def remember_secret(self, obj: dict[str, Any]) -> SecretRecord | None:
         """Take over a Secret as a request of ours returned it."""
         record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)

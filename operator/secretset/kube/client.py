@@ -24,7 +24,7 @@ MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-_WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 class Client:
@@ -94,7 +94,7 @@ class Client:
             Unreachable: there was no answer within the deadline.
         """
         query = dict(params or {})
-        if method in _WRITES and method != "DELETE":
+        if method in {"POST", "PUT", "PATCH"}:
             query.setdefault("fieldManager", names.FIELD_MANAGER)
         code = "error"
         try:
@@ -109,7 +109,9 @@ class Client:
                 raw = await response.read()
                 code = str(response.status)
                 if response.status >= 400:
-                    raise errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+                    failure = errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+                    failure.verb, failure.resource = _VERBS[method], telemetry.resource_of(path)
+                    raise failure
                 return orjson.loads(raw)
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, orjson.JSONDecodeError) as error:
             raise errors.Unreachable(f"{method} failed: {type(error).__name__}") from None

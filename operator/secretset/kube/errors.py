@@ -29,7 +29,12 @@ class ApiError(KubeError):
         code: HTTP status.
         reason: the machine-readable reason of the Status object, empty if there was none.
         retry_after: seconds that the server asks to wait; 0 if it did not.
+        verb: what was asked for, in RBAC's words; empty if it was no single request.
+        resource: on what, with the subresource.
     """
+
+    verb = ""
+    resource = ""
 
     def __init__(self, code: int, reason: str = "", *, retry_after: float = 0.0) -> None:
         super().__init__(f"HTTP {code} {reason}".rstrip())

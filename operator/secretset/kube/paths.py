@@ -1,6 +1,12 @@
-"""Where the resources that we use are in the API."""
+"""Where the resources that we use are in the API.
+
+Names come from objects that tenants write, so no name may be more than one segment of a path: a Secret called
+`../../kube-system/secrets/x` would be read in another namespace.
+"""
 
 from __future__ import annotations
+
+import re
 
 from secretset.domain import names
 from secretset.domain.names import Key
@@ -10,11 +16,13 @@ NAMESPACES = "/api/v1/namespaces"
 REGIONS = f"/apis/{names.API_VERSION}/regions"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
+# RFC 1123 subdomain, the loosest rule that any name we put into a path must keep.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
 
 def core(plural: str, namespace: str | None = None, name: str | None = None) -> str:
     """A resource of the core group: over all namespaces, of one namespace, or one object."""
-    scope = f"/api/v1/namespaces/{namespace}/{plural}" if namespace else f"/api/v1/{plural}"
-    return f"{scope}/{name}" if name else scope
+    return _path("/api/v1", plural, namespace, name)
 
 
 def secrets(namespace: str | None = None, name: str | None = None) -> str:
@@ -24,15 +32,32 @@ def secrets(namespace: str | None = None, name: str | None = None) -> str:
 
 def workloads(kind: WorkloadKind, namespace: str | None = None, name: str | None = None) -> str:
     """Workloads of one kind."""
-    scope = f"/{kind.api}/namespaces/{namespace}/{kind.plural}" if namespace else f"/{kind.api}/{kind.plural}"
-    return f"{scope}/{name}" if name else scope
+    return _path(f"/{kind.api}", kind.plural, namespace, name)
 
 
 def custom(key: Key) -> str:
     """One custom resource."""
-    return f"/apis/{names.API_VERSION}/namespaces/{key.namespace}/{key.kind.plural}/{key.name}"
+    return _path(f"/apis/{names.API_VERSION}", key.kind.plural, key.namespace, key.name)
+
+
+def region(name: str) -> str:
+    """One Region."""
+    return _path(f"/apis/{names.API_VERSION}", "regions", None, name)
 
 
 def events(namespace: str) -> str:
     """Events (events.k8s.io/v1)."""
-    return f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+    return _path("/apis/events.k8s.io/v1", "events", namespace, None)
+
+
+def _path(root: str, plural: str, namespace: str | None, name: str | None) -> str:
+    """Put a path together.
+
+    Raises:
+        ValueError: a name is none; the text does not tell which, because it may hold anything.
+    """
+    for part in (namespace, name):
+        if part is not None and not _NAME.fullmatch(part):
+            raise ValueError("not a name of Kubernetes")
+    scope = f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+    return f"{scope}/{name}" if name else scope

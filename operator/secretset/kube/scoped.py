@@ -7,7 +7,7 @@ grants single namespaces, and this class hides the difference.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -21,7 +21,12 @@ _ALL = ""
 
 
 class ScopedWatch:
-    """Follows one resource in the namespaces that are needed."""
+    """Follows one resource in the namespaces that are needed.
+
+    Args:
+        on_link: called when a watch begins to fail, or is back.
+        remembered: (namespace, name) of all objects that were handed over before, by this or an earlier instance.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class ScopedWatch:
         on_delete: Delete,
         label_selector: str | None = None,
         on_link: Callable[[], None] | None = None,
+        remembered: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
         self._client = client
         self._resource = resource
@@ -43,6 +49,7 @@ class ScopedWatch:
         self._on_delete = on_delete
         self._selector = label_selector
         self._on_link = on_link or (lambda: None)
+        self._remembered = remembered
         self._everywhere: bool | None = None
         self._needed: set[str] = set()
         self._watches: dict[str, Watch] = {}
@@ -84,6 +91,12 @@ class ScopedWatch:
             del self._watches[namespace]
             task.cancel()
 
+    async def tried(self, namespace: str) -> None:
+        """Wait until the first list of a needed namespace was handed over, or has failed."""
+        watch = self._of(namespace)
+        if watch is not None:
+            await watch.tried.wait()
+
     def synced(self, namespace: str) -> bool:
         """Whether the objects of this namespace have been handed over and are being followed."""
         watch = self._of(namespace)
@@ -118,6 +131,7 @@ class ScopedWatch:
             on_delete=self._on_delete,
             label_selector=self._selector,
             on_link=lambda: self._link(namespace),
+            remembered=[place for place in self._remembered() if namespace in {_ALL, place[0]}],
         )
         self._watches[namespace] = watch
         self._tasks[namespace] = asyncio.create_task(watch.run(), name=f"watch {self._resource} {namespace}")

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -32,8 +32,13 @@ class Watch:
 
     Handlers run in the loop and must not block. They get objects in their order of change, but may get one again.
 
+    Args:
+        remembered: (namespace, name) of objects that an earlier watch handed over: those that are gone since are
+            reported as deleted after the first list.
+
     Attributes:
         synced: set once the first list was handed over.
+        tried: set once that was tried, whatever came of it.
         failing: what ended the last attempt; None while the link is up.
         last_contact: monotonic time of the last sign of life.
     """
@@ -49,8 +54,10 @@ class Watch:
         field_selector: str | None = None,
         metadata_only: bool = False,
         on_link: Callable[[], None] | None = None,
+        remembered: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.synced = asyncio.Event()
+        self.tried = asyncio.Event()
         self.failing: errors.KubeError | None = None
         self.last_contact = 0.0
         self._client = client
@@ -64,7 +71,7 @@ class Watch:
             self._params["labelSelector"] = label_selector
         if field_selector:
             self._params["fieldSelector"] = field_selector
-        self._known: set[tuple[str, str]] = set()
+        self._known = set(remembered)
 
     async def run(self) -> None:
         """Follow the list until cancelled, through every failure."""
@@ -88,6 +95,7 @@ class Watch:
             except errors.KubeError as error:
                 changed = type(error) is not type(self.failing)
                 self.failing = error
+                self.tried.set()
                 if changed:
                     log.warning("watch failed", cluster=self._client.name, path=self._path, error=str(error))
                     self._on_link()
@@ -117,6 +125,7 @@ class Watch:
             self._on_delete(namespace, name, None)
         self._known = seen
         self.synced.set()
+        self.tried.set()
         return str(meta["resourceVersion"])
 
     async def _follow(self, version: str) -> Any:

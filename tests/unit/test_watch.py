@@ -1,0 +1,206 @@
+"""Our own watch against a client that fails on purpose: what is lost meanwhile, is made up for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from secretset.kube import errors, watch
+from secretset.kube.client import Client
+from secretset.kube.watch import Watch
+
+Script = list[Any]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_BACKOFF_FIRST", 0.001)
+    monkeypatch.setattr(watch, "_BACKOFF_LAST", 0.004)
+
+
+def item(name: str, version: int = 1) -> dict[str, Any]:
+    return {"metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version)}}
+
+
+def page(*names: str, version: int = 10, more: str = "") -> dict[str, Any]:
+    meta = {"resourceVersion": str(version)} | ({"continue": more} if more else {})
+    return {"metadata": meta, "items": [item(name) for name in names]}
+
+
+def event(kind: str, name: str, version: int) -> dict[str, Any]:
+    return {"type": kind, "object": item(name, version)}
+
+
+class Faulty:
+    """A client that answers each list and each watch as scripted, then holds the line."""
+
+    name = "faulty"
+
+    def __init__(self, lists: Script, watches: list[Script]) -> None:
+        self._lists, self._watches = lists, watches
+        self.asked: list[tuple[str, str | None]] = []
+        self.params: list[Mapping[str, str]] = []
+        self.quiet = asyncio.Event()
+
+    async def get(self, _: str, params: Mapping[str, str], *, accept: str | None = None) -> Any:
+        self.asked.append(("list", params.get("continue")))
+        self.params.append(params)
+        if not self._lists:
+            self.quiet.set()
+            await asyncio.Event().wait()
+        answer = self._lists.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def watch(self, _: str, params: Mapping[str, str], *, accept: str | None = None) -> AsyncIterator[Any]:
+        self.asked.append(("watch", params["resourceVersion"]))
+        self.params.append(params)
+        if not self._watches:
+            self.quiet.set()
+            await asyncio.Event().wait()
+        for step in self._watches.pop(0):
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+class Seen:
+    """What the handlers were told, and how the link stood each time that it changed."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.deleted: list[Any] = []
+        self.links: list[str] = []
+        self.watch: Watch
+
+    def upsert(self, obj: dict[str, Any]) -> None:
+        self.log.append(f"+{obj['metadata']['name']}@{obj['metadata']['resourceVersion']}")
+
+    def delete(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
+        assert namespace == "ns"
+        self.log.append(f"-{name}")
+        self.deleted.append(obj)
+
+    def link(self) -> None:
+        self.links.append(type(self.watch.failing).__name__)
+
+
+@asynccontextmanager
+async def following(lists: Script, watches: list[Script], **options: Any) -> AsyncIterator[tuple[Seen, Faulty]]:
+    """Follow until the client has nothing more to answer."""
+    seen, client = Seen(), Faulty(lists, watches)
+    seen.watch = Watch(
+        cast(Client, client), "/things", on_upsert=seen.upsert, on_delete=seen.delete, on_link=seen.link, **options
+    )
+    task = asyncio.create_task(seen.watch.run())
+    quiet = asyncio.create_task(client.quiet.wait())
+    async with asyncio.timeout(5):
+        await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    try:
+        yield seen, client
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_list_is_handed_over_page_by_page_and_then_every_change() -> None:
+    events = [event("ADDED", "c", 11), event("MODIFIED", "a", 12), event("DELETED", "b", 13), event("BOOKMARK", "", 14)]
+    async with following([page("a", more="t"), page("b")], [events]) as (seen, client):
+        assert seen.log == ["+a@1", "+b@1", "+c@11", "+a@12", "-b"]
+        assert seen.deleted[0]["metadata"]["name"] == "b"
+        assert client.asked == [("list", None), ("list", "t"), ("watch", "10"), ("watch", "14")]
+        assert seen.watch.synced.is_set()
+        assert seen.watch.last_contact > 0
+        assert seen.links == []
+
+
+async def test_selectors_go_with_every_request() -> None:
+    async with following([page()], [[]], label_selector="a=b", field_selector="c=d") as (_, client):
+        assert all(params["labelSelector"] == "a=b" for params in client.params)
+        assert all(params["fieldSelector"] == "c=d" for params in client.params)
+
+
+async def test_it_is_not_in_step_before_the_first_list_was_handed_over() -> None:
+    async with following([page("a", more="t")], []) as (seen, _):
+        assert seen.log == ["+a@1"]
+        assert not seen.watch.synced.is_set()
+
+
+GONE = errors.Gone(410, "Expired")
+
+
+async def test_a_version_that_is_too_old_makes_it_list_again_and_tell_the_deletions_that_it_missed() -> None:
+    lists = [page("a", "b"), page("b", "c", version=20)]
+    async with following(lists, [[event("ADDED", "d", 11), GONE]]) as (seen, client):
+        assert seen.log[:6] == ["+a@1", "+b@1", "+d@11", "+b@1", "+c@1", seen.log[5]]
+        assert sorted(seen.log[5:]) == ["-a", "-d"]
+        assert seen.deleted == [None, None]
+        assert client.asked[-1] == ("watch", "20")
+        assert seen.watch.failing is None
+
+
+async def test_a_list_that_expires_between_its_pages_is_begun_anew() -> None:
+    lists = [page("a", more="t"), GONE, page("a", "b")]
+    async with following(lists, []) as (seen, client):
+        assert seen.log == ["+a@1", "+a@1", "+b@1"]
+        assert client.asked[:3] == [("list", None), ("list", "t"), ("list", None)]
+
+
+@pytest.mark.parametrize("fault", [GONE, errors.Unreachable("cut off"), errors.ServerError(500)])
+async def test_what_a_broken_list_handed_over_and_was_then_deleted_is_told(fault: Exception) -> None:
+    lists = [page("a", "lost", more="t"), fault, page("a")]
+    async with following(lists, []) as (seen, _):
+        assert seen.log[-1] == "-lost"
+
+
+@pytest.mark.parametrize("fault", [errors.ServerError(500), errors.Throttled(429), errors.Unreachable("cut off")])
+async def test_a_fault_of_the_link_goes_on_from_where_it_was_and_loses_nothing(fault: errors.KubeError) -> None:
+    watches = [[event("ADDED", "b", 11), fault], [fault], [event("ADDED", "c", 12)]]
+    async with following([page("a")], watches) as (seen, client):
+        assert seen.log == ["+a@1", "+b@11", "+c@12"]
+        assert [asked for asked in client.asked if asked[0] == "watch"][:3] == [
+            ("watch", v) for v in ("10", "11", "11")
+        ]
+        assert client.asked.count(("list", None)) == 1
+        assert seen.links == [type(fault).__name__, "NoneType"], "told once when it fails, once when it is back"
+        assert seen.watch.failing is None
+
+
+@pytest.mark.parametrize("fault", [errors.Forbidden(403), errors.Unauthorized(401), errors.NotFound(404)])
+async def test_a_refusal_makes_it_list_again_because_objects_may_have_gone(fault: errors.KubeError) -> None:
+    async with following([page("a", "b"), fault, page("a", version=20)], [[fault]]) as (seen, client):
+        assert seen.log[-1] == "-b"
+        assert client.asked[-1] == ("watch", "20")
+        assert seen.links == [type(fault).__name__, "NoneType"]
+
+
+async def test_a_link_that_never_comes_up_says_why() -> None:
+    faults: Script = [errors.Unreachable("refused"), errors.Unreachable("refused"), errors.Forbidden(403)]
+    async with following(faults, []) as (seen, _):
+        assert isinstance(seen.watch.failing, errors.Forbidden)
+        assert seen.links == ["Unreachable", "Forbidden"], "told only when the kind of fault changes"
+        assert not seen.watch.synced.is_set()
+
+
+async def test_a_server_that_asks_to_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    sleep: Callable[[float], Any] = asyncio.sleep
+
+    async def fast(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("secretset.kube.watch.asyncio.sleep", fast)
+    async with following([errors.Throttled(429, retry_after=30.0), page("a")], []):
+        assert max(slept) >= 0.8 * 30
+
+
+async def test_a_watch_that_the_server_ends_goes_on_without_a_new_list() -> None:
+    async with following([page("a")], [[], [], [event("ADDED", "b", 11)]]) as (seen, client):
+        assert client.asked == [("list", None), *[("watch", "10")] * 3, ("watch", "11")]
+        assert seen.links == []
