@@ -13,7 +13,7 @@ COPY operator/ operator/
 COPY crds/ crds/
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist \
  && /opt/secretset/bin/pip install --no-cache-dir --no-deps /dist/*.whl \
- && /opt/secretset/bin/pip uninstall -y pip \
+ && /opt/secretset/bin/pip uninstall -y setuptools pip \
  && /opt/secretset/bin/python -m compileall -q /opt/secretset/lib
 
 FROM python:${PYTHON}-slim
@@ -25,7 +25,8 @@ RUN python -m pip uninstall -y pip setuptools wheel || true
 COPY --from=build /opt/secretset /opt/secretset
 ENV PATH=/opt/secretset/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
 USER 65532:65532
 # Works with a read-only root file system; /tmp must be writable (an emptyDir in memory).
 ENTRYPOINT ["secretset"]

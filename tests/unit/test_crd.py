@@ -1,4 +1,4 @@
-"""The CRDs: structural, explained on every field, without defaults in a spec, and safe for fields that carry secrets."""
+"""The CRDs: structural, explained on every field, no defaults in a spec, and safe for fields that carry secrets."""
 
 from collections.abc import Iterator
 from typing import Any

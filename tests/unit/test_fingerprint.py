@@ -4,10 +4,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from builders import KEYRING, OWNER
 from secretset.domain import fingerprint
 from secretset.domain.fingerprint import Keyring, combine, digest
 from secretset.domain.names import Key, Kind
+from unit.slots import KEYRING, OWNER
 
 PLACE = (OWNER, "A", b"value")
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import INSTALLATION, OWNER, UID, at
+from builders import at
 from secretset.domain import names
 from secretset.domain.marks import OWN_ANNOTATIONS, KeyMark, Marks
 from secretset.domain.names import Key, Kind
 from secretset.domain.restarts import Wave
+from unit.slots import INSTALLATION, OWNER, UID
 
 WAVE = Wave(id="3-u", since=1.5, changed=2.5, targets=("uid-a", "uid-b"))
 MARKS = Marks(

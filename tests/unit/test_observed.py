@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import INSTALLATION, KEYRING, OWNER, UID, Slot, delivered, deployment, wanted
+from builders import deployment
 from secretset.domain import names
 from secretset.domain.fingerprint import Keyring
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import ObservedSecret, SecretRecord, decode_data, encode_data
+from unit.slots import INSTALLATION, KEYRING, OWNER, UID, Slot, delivered, wanted
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from builders import KEYRING, OWNER, UID, Slot, at, delivered, deployment, wanted
+from builders import at, deployment
 from secretset.domain import names, plan
 from secretset.domain.names import Kind
 from secretset.domain.plan import Write
 from secretset.domain.reasons import Problem, Reason
 from secretset.domain.restarts import RestartRule
+from unit.slots import KEYRING, OWNER, UID, Slot, delivered, wanted
 
 NONE, CREATE, UPDATE, REPLACE = Write
 WEB = deployment("web").env_from("app").workload()
@@ -55,7 +56,7 @@ def test_a_change_of_content_restarts_who_uses_it(
 ) -> None:
     slot = delivered()
     found = slot.deliver(wanted(content), slot.status(), workloads=ALL, second=9)
-    assert (found.write, found.changed_keys, found.drift, found.revision) == (UPDATE, changed, False, 2)
+    assert (found.write, set(found.changed_keys), found.drift, found.revision) == (UPDATE, changed, False, 2)
     assert targets(slot) == who
     assert slot.secret.data == content
     assert slot.status().keys == {k: (at(0 if k in "AB" else 9), at(9 if k in changed else 0)) for k in content}

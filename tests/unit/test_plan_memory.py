@@ -1,15 +1,16 @@
-"""The plan over time: what outlives a crash, an adoption, a lost Secret, an older copy of it, or a new fingerprint key."""
+"""The plan over time: a crash, an adoption, a lost Secret, an older copy of it, a new fingerprint key."""
 
 from dataclasses import replace
 
 import pytest
 
-from builders import KEYRING, Slot, delivered, deployment, wanted
+from builders import deployment
 from secretset.domain import names
 from secretset.domain.fingerprint import Keyring
 from secretset.domain.plan import Write
 from secretset.domain.restarts import finished
 from secretset.domain.workloads import Workload
+from unit.slots import KEYRING, Slot, delivered, wanted
 
 NONE, CREATE, UPDATE, REPLACE = Write
 WEB = deployment("web").env_from("app").workload()
@@ -102,7 +103,7 @@ def test_a_wave_has_an_id_of_its_own_even_after_all_memory_was_lost() -> None:
 
 
 def test_a_wave_has_an_id_of_its_own_if_the_status_missed_the_one_before() -> None:
-    """Written and restarted, but a crash came before the status; then the Secret was deleted and the content changed."""
+    """Written and restarted, but a crash came before the status; then the Secret was deleted, the content changed."""
     slot = delivered({"A": b"1"})
     before = slot.status()
     slot.deliver(wanted({"A": b"2"}), before, workloads=[WEB])

@@ -12,13 +12,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import EPOCH, OWNER, Slot, delivered, deployment, wanted
+from builders import deployment
 from secretset.domain import names, restarts
 from secretset.domain.marks import OWN_ANNOTATIONS
 from secretset.domain.plan import Delivered, Write
 from secretset.domain.reasons import Problem
 from secretset.domain.restarts import RestartRule, Wave
 from secretset.domain.workloads import Workload
+from unit.slots import EPOCH, OWNER, Slot, delivered, wanted
 
 RULE = RestartRule(automatic=True, quiet=2.0, max_wait=6.0)
 contents = st.dictionaries(st.sampled_from("AB"), st.sampled_from([b"1", b"2", b"3"]), min_size=1)

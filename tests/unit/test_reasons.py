@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from builders import OWNER
 from secretset.controller.translate import region_problem
 from secretset.domain import reasons
 from secretset.domain.reasons import Phase, Problem, Reason, Retry
 from secretset.kube import errors
+from unit.slots import OWNER
 
 P, R, F = Phase.PENDING, Phase.READY, Phase.FAILED
 WATCHED, AGAIN, BACKOFF = Retry.WATCHED, Retry.LOOK_AGAIN, Retry.BACKOFF

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from builders import SetBuilder, at, delivered, pull_secret, secret_set
+from builders import SetBuilder, at, pull_secret, secret_set
 from secretset.domain import names, record
 from secretset.domain.models import WorkloadCounts
 from secretset.domain.names import Kind
 from secretset.domain.reasons import Problem, Reason
+from unit.slots import delivered
 
 COUNTS = {"bound": 1, "current": 1, "restarting": 0, "stalled": 0, "held": 0}
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from builders import OWNER, at, delivered, region, secret_set, wanted
+from builders import at, region, secret_set
 from secretset.domain import reasons, status
 from secretset.domain.models import RegionStatus, SetStatus, WorkloadCounts
 from secretset.domain.reasons import Problem, Reason
 from secretset.domain.region_status import region_status
+from unit.slots import OWNER, delivered, wanted
 
 PLACE = status.Place(region="us", namespace="team-us", name=OWNER.name)
 

@@ -93,7 +93,7 @@ async def following(lists: Script, watches: list[Script], **options: Any) -> Asy
     """Follow until the client has nothing more to answer."""
     seen, client = Seen(), Faulty(lists, watches)
     seen.watch = Watch(
-        cast(Client, client), "/things", on_upsert=seen.upsert, on_delete=seen.delete, on_link=seen.link, **options
+        cast("Client", client), "/things", on_upsert=seen.upsert, on_delete=seen.delete, on_link=seen.link, **options
     )
     task = asyncio.create_task(seen.watch.run())
     quiet = asyncio.create_task(client.quiet.wait())
@@ -160,7 +160,7 @@ async def test_what_a_broken_list_handed_over_and_was_then_deleted_is_told(fault
 
 @pytest.mark.parametrize("fault", [errors.ServerError(500), errors.Throttled(429), errors.Unreachable("cut off")])
 async def test_a_fault_of_the_link_goes_on_from_where_it_was_and_loses_nothing(fault: errors.KubeError) -> None:
-    watches = [[event("ADDED", "b", 11), fault], [fault], [event("ADDED", "c", 12)]]
+    watches: list[Script] = [[event("ADDED", "b", 11), fault], [fault], [event("ADDED", "c", 12)]]
     async with following([page("a")], watches) as (seen, client):
         assert seen.log == ["+a@1", "+b@11", "+c@12"]
         assert [asked for asked in client.asked if asked[0] == "watch"][:3] == [
@@ -173,7 +173,8 @@ async def test_a_fault_of_the_link_goes_on_from_where_it_was_and_loses_nothing(f
 
 @pytest.mark.parametrize("fault", [errors.Forbidden(403), errors.Unauthorized(401), errors.NotFound(404)])
 async def test_a_refusal_makes_it_list_again_because_objects_may_have_gone(fault: errors.KubeError) -> None:
-    async with following([page("a", "b"), fault, page("a", version=20)], [[fault]]) as (seen, client):
+    lists: Script = [page("a", "b"), fault, page("a", version=20)]
+    async with following(lists, [[fault]]) as (seen, client):
         assert seen.log[-1] == "-b"
         assert client.asked[-1] == ("watch", "20")
         assert seen.links == [type(fault).__name__, "NoneType"]

@@ -1,0 +1,303 @@
+"""What is wrong with a region, or with a set's place in it: told in one event and one sentence, and mended in place."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from harness import (
+    OPERATOR_ACCOUNT,
+    OperatorProcess,
+    Org,
+    eventually,
+    guarded,
+    namespace,
+    regional_role,
+)
+from kubelab.plane import ControlPlane
+
+NewOrg = Callable[[str], Org]
+
+
+@pytest.fixture
+def org(org: Org) -> Iterator[Org]:
+    org.source()
+    with guarded(org):
+        yield org
+
+
+# --- the namespace there
+
+
+@pytest.mark.parametrize("poke", [True, False], ids=["poked", "by-itself"])
+def test_a_missing_namespace(org: Org, poke: bool) -> None:
+    there = f"{org.name}-there"
+    org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-there"))
+    org.stumbles("pending/NamespaceMissing", f"Namespace '{there}' does not exist in region '{org.name}-r'")
+    org.apply(namespace(there), regional_role(there))
+    if poke:
+        org.poke()
+    org.reaches("ready", "Synced")
+    assert org.get("secret", "app", namespace=there) is not None
+
+
+def test_a_namespace_that_is_being_deleted(org: Org) -> None:
+    there = f"{org.name}-there"
+    # What holds the namespace is the operator's own role, or it could not even look.
+    role = regional_role(there)
+    role["metadata"]["finalizers"] = ["example.com/hold"]
+    org.apply(namespace(there), role)
+    org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-there"))
+    org.reaches("ready")
+    org.plane.kubectl("delete", "namespace", there, "--wait=false")
+    org.stumbles("pending/NamespaceMissing", f"Namespace '{there}' is being deleted in region '{org.name}-r'")
+    kept = ("rolebinding", "secretset-operator-region", "-n", there)
+    org.plane.kubectl("patch", *kept, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    org.plane.kubectl("wait", "--for=delete", f"namespace/{there}", "--timeout=30s")
+    org.apply(namespace(there), regional_role(there))
+    org.poke()
+    assert org.reaches("ready", "Synced")["revision"] == 1
+
+
+def test_a_region_that_creates_namespaces_must_be_allowed_to(org: Org) -> None:
+    org.secret_set(region=org.region(f"{org.name}-r", createNamespaces=True))
+    org.stumbles("failed/PermissionDenied", f"secrets in namespace '{org.name}-{org.name}-r'")
+
+
+def test_a_region_that_may_create_namespaces_does(org: Org, abroad: ControlPlane) -> None:
+    """With a cluster-wide grant, to an account of this test alone."""
+    account = ("secretset-system", f"wide-{org.name}")
+    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}]
+    made = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": account[1]}}
+    abroad.kubectl("create", "serviceaccount", account[1], "-n", account[0])
+    abroad.kubectl("apply", "-f", "-", input=json.dumps({**made, "rules": rules}))
+    for role in (account[1], "secretset-regional-namespace"):
+        subject = f"--serviceaccount={':'.join(account)}"
+        abroad.kubectl("create", "clusterrolebinding", f"{account[1]}-{role}", f"--clusterrole={role}", subject)
+    cluster = kubeconfig_secret(org, org.name, abroad.service_account_kubeconfig(*account).read_text())
+    org.secret_set(region=org.region(f"{org.name}-r", createNamespaces=True, cluster=cluster))
+    org.reaches("ready", "Synced")
+    assert abroad.kubectl("get", "secret", "app", "-n", org.name, check=False).returncode == 0
+
+
+def test_a_quota(org: Org) -> None:
+    def limit(secrets: str) -> None:
+        spec = {"hard": {"secrets": secrets}}
+        meta = {"name": "none", "namespace": org.regional}
+        org.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": spec})
+        eventually(
+            lambda: (
+                ((org.get("resourcequota", "none", namespace=org.regional) or {}).get("status") or {}).get("hard")
+                == spec["hard"]
+            )
+        )
+
+    limit("0")
+    org.secret_set()
+    org.stumbles("failed/QuotaExceeded", f"quota of namespace '{org.regional}' in region 'us-west' leaves no room")
+    limit("9")
+    org.poke()
+    org.reaches("ready", "Synced")
+
+
+def test_missing_permission(org: Org) -> None:
+    there = f"{org.name}-there"
+    org.apply(namespace(there))
+    org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-there"))
+    org.stumbles(
+        "failed/PermissionDenied",
+        f"The operator may not list and watch secrets in namespace '{there}' of region '{org.name}-r'",
+    )
+    time.sleep(3)  # long enough for a watch's backoff to have grown
+    org.apply(regional_role(there))
+    org.poke()
+    org.reaches("ready", "Synced")
+
+
+# --- who may live where
+
+
+@pytest.mark.parametrize("target", ["kube-system", "secretset-system"])
+def test_no_region_leads_to_a_system_namespace(org: Org, target: str) -> None:
+    org.secret_set(region=org.region(f"{org.name}-r", namespace=target))
+    org.stumbles("failed/RegionForbidden", f"its template leads to the namespace '{target}', which is not for sets")
+    assert org.get("secret", "app", namespace=target) is None
+
+
+def test_a_namespace_that_cannot_be(org: Org) -> None:
+    org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-" + "x" * 60))
+    org.stumbles("failed/InvalidSpec", f"The namespace '{org.name}-{'x' * 60}' of region '{org.name}-r'")
+
+
+def test_a_region_that_selects_its_organizations(org: Org) -> None:
+    name = org.region(f"{org.name}-r", namespace=org.regional, organizations={"matchLabels": {"tier": "paid"}})
+    org.secret_set(region=name)
+    org.stumbles("failed/RegionForbidden", f"it does not accept the organization '{org.name}'")
+    org.plane.kubectl("label", "namespace", org.name, "tier=paid")
+    org.reaches("ready", "Synced")
+
+
+def test_two_pairs_that_lead_to_one_namespace(org: Org, new_org: NewOrg) -> None:
+    there = f"{org.name}-eu-{org.name}"
+    org.apply(namespace(there), regional_role(there))
+    org.secret_set(region=org.region(f"eu-{org.name}"))
+    org.reaches("ready", "Synced")
+    before = org.get("secret", "app", namespace=there)
+    time.sleep(1.0)  # ages are told in seconds
+    other = new_org(f"{org.name}-eu").create()
+    other.source()
+    with guarded(other):
+        other.secret_set(region=other.region(org.name))
+        other.stumbles(
+            "failed/RegionForbidden",
+            f"the namespace '{there}' already stands for the organization '{org.name}' in region 'eu-{org.name}'",
+        )
+    assert org.get("secret", "app", namespace=there) == before
+    assert org.reaches("ready")["secretRef"]["namespace"] == there
+
+
+def test_a_template_without_the_organization_shares_its_namespace(org: Org, new_org: NewOrg) -> None:
+    there = f"{org.name}-shared"
+    org.apply(namespace(there), regional_role(there))
+    name = org.region(f"{org.name}-r", namespace=there)
+    other = new_org(f"{org.name}-other").create()
+    other.source()
+    org.secret_set(region=name)
+    org.reaches("ready")
+    before = org.get("secret", "app", namespace=there)
+    other.secret_set("elsewhere", region=name)
+    other.reaches("ready", name="elsewhere")
+    other.secret_set(region=name)
+    other.stumbles("failed/NameConflict", f"Secret 'app' in namespace '{there}' of region '{name}' belongs to somebody")
+    assert org.get("secret", "app", namespace=there) == before
+
+
+def test_default_regions(org: Org) -> None:
+    """The organization's own comes first, then the oldest Region that is marked; what was chosen once stays."""
+    late = org.region(f"{org.name}-late", namespace=org.regional, default=True)
+    own = org.region(f"{org.name}-own", namespace=org.regional)
+    org.secret_set("by-mark")
+    assert org.reaches("ready", name="by-mark")["region"] == "us-west"
+    org.plane.kubectl("annotate", "namespace", org.name, f"secretset.dev/default-region={own}")
+    time.sleep(0.3)
+    org.secret_set("by-note")
+    assert org.reaches("ready", name="by-note")["region"] == own
+    org.secret_set("by-name", region=late)
+    assert org.reaches("ready", name="by-name")["region"] == late
+    org.poke("by-mark")
+    org.secret_set("by-mark", description="x")
+    assert org.reaches("ready", name="by-mark")["region"] == "us-west"
+
+
+# --- kubeconfigs
+
+
+class Kubeconfig(NamedTuple):
+    """A Secret that cannot be used: what is in it, given the good kubeconfig; None for no Secret at all."""
+
+    name: str
+    says: str
+    spoil: Callable[[dict[str, Any]], dict[str, str]] | None
+
+
+def user(**fields: Any) -> Callable[[dict[str, Any]], dict[str, str]]:
+    return lambda good: {"config": yaml.safe_dump({**good, "users": [{**good["users"][0], "user": fields}]})}
+
+
+def cluster(**fields: Any) -> Callable[[dict[str, Any]], dict[str, str]]:
+    def spoil(good: dict[str, Any]) -> dict[str, str]:
+        entry = {"server": good["clusters"][0]["cluster"]["server"], **fields}
+        return {"config": yaml.safe_dump({**good, "clusters": [{**good["clusters"][0], "cluster": entry}]})}
+
+    return spoil
+
+
+TOUCHED = Path("/tmp/secretset-exec-was-run")
+EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(TOUCHED)]}
+KUBECONFIGS = [
+    Kubeconfig("missing", "does not exist", None),
+    Kubeconfig("no-key", "does not exist, or lacks the key 'config'", lambda good: {"other": yaml.safe_dump(good)}),
+    Kubeconfig("garbled", "cannot be used: it is not YAML", lambda _: {"config": "{CANARY: ["}),
+    Kubeconfig("text", "cannot be used: it is not a kubeconfig with", lambda _: {"config": "CANARY"}),
+    Kubeconfig("exec", "cannot be used: it uses 'exec'", user(token="CANARY", exec=EXEC)),
+    Kubeconfig("token-file", "it names a file ('tokenFile')", user(tokenFile="/CANARY")),
+    Kubeconfig("key-file", "it names a file ('client-certificate')", user(**{"client-certificate": "/CANARY"})),
+    Kubeconfig("ca-file", "it names a file ('certificate-authority')", cluster(**{"certificate-authority": "/CANARY"})),
+    Kubeconfig("token", "not accepted", user(token="CANARY")),
+    Kubeconfig("revoked", "not accepted", user(token="REVOKED")),
+]
+EACH_KUBECONFIG = pytest.mark.parametrize("case", KUBECONFIGS, ids=[case.name for case in KUBECONFIGS])
+
+
+@pytest.fixture(scope="module")
+def away(hub: ControlPlane, operator: OperatorProcess, canaries: list[str], abroad: ControlPlane) -> Iterator[Org]:
+    """One organization with a Region for each bad kubeconfig, and a set in each; its sets could all be abroad."""
+    assert operator.running
+    abroad.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([namespace("badkube"), regional_role("badkube")]))
+    good = yaml.safe_load(abroad.service_account_kubeconfig(*OPERATOR_ACCOUNT).read_text())
+    abroad.kubectl("create", "serviceaccount", "revoked")
+    revoked = abroad.service_account_kubeconfig("default", "revoked").read_text()
+    abroad.kubectl("delete", "serviceaccount", "revoked")
+    token = yaml.safe_load(revoked)["users"][0]["user"]["token"]
+    canaries.append(token)
+    TOUCHED.unlink(missing_ok=True)
+    org = Org(hub, "badkube", canaries).create()
+    org.source()
+    with guarded(org):
+        for case in KUBECONFIGS:
+            canary = org.canary()
+            content = case.spoil(good) if case.spoil else None
+            filled = {k: v.replace("CANARY", canary).replace("REVOKED", token) for k, v in (content or {}).items()}
+            ref = kubeconfig_secret(org, case.name, **filled) if content else kubeconfig_ref(case.name)
+            org.secret_set(case.name, region=org.region(f"badkube-{case.name}", cluster=ref))
+        yield org
+
+
+@EACH_KUBECONFIG
+def test_a_kubeconfig_that_cannot_be_used(case: Kubeconfig, away: Org) -> None:
+    status = away.stumbles("pending/RegionNotReady", case.says, name=case.name)
+    assert f"Secret 'secretset-system/kubeconfig-{case.name}'" in status["message"]
+    found = eventually(lambda: region_status(away, f"badkube-{case.name}"))
+    assert (found["phase"], found["reason"], found["message"]) == ("failed", "RegionNotReady", status["message"])
+    assert [(c["type"], c["status"]) for c in found["conditions"]] == [("Reachable", "False")]
+    assert not TOUCHED.exists()
+
+
+@EACH_KUBECONFIG
+def test_a_mended_kubeconfig_needs_no_restart(case: Kubeconfig, away: Org, abroad: ControlPlane) -> None:
+    good = abroad.service_account_kubeconfig(*OPERATOR_ACCOUNT).read_text()
+    kubeconfig_secret(away, case.name, good)
+    away.reaches("ready", "Synced", name=case.name)
+    eventually(lambda: region_status(away, f"badkube-{case.name}").get("phase") == "ready")
+    assert abroad.kubectl("get", "secret", case.name, "-n", "badkube", check=False).returncode == 0
+    # An event for what was wrong, and none for a first delivery.
+    assert [reason for reason, _ in away.events(case.name)] == ["RegionNotReady"]
+
+
+def kubeconfig_ref(name: str) -> dict[str, Any]:
+    ref = {"namespace": "secretset-system", "name": f"kubeconfig-{name}", "key": "config"}
+    return {"kubeconfigSecretRef": ref}
+
+
+def kubeconfig_secret(org: Org, name: str, config: str | None = None, **content: str) -> dict[str, Any]:
+    """Apply a kubeconfig Secret; return what a Region says of it."""
+    values = {**content, **({} if config is None else {"config": config})}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"kubeconfig-{name}", "namespace": "secretset-system"},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    org.apply(body)
+    return kubeconfig_ref(name)
+
+
+def region_status(org: Org, name: str) -> dict[str, Any]:
+    return ((org.get("region", name) or {}).get("status")) or {}
