@@ -129,9 +129,7 @@ def test_the_whole_list_taken_away(org: Org) -> None:
     ready(org)
 
 
-def test_deleted_after_the_list_was_taken_away_while_the_operator_was_away(
-    org: Org, operator: OperatorProcess
-) -> None:
+def test_deleted_after_the_list_was_taken_away_while_the_operator_was_away(org: Org, operator: OperatorProcess) -> None:
     account(org, "one")
     org.source()
     pull_secret(org, serviceAccounts=["one"])

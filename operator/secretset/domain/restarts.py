@@ -105,8 +105,9 @@ def next_wave(
     )
     if not targets:
         return None
-    begun = previous is None or len(waiting) < len([w for w in listed if w.uid in previous.targets])
-    since = now if begun or previous is None or not waiting else previous.since
+    # While none of the last wave's restarts has begun, the two are one, and the wait is counted from its beginning.
+    unbegun = previous is not None and waiting == {w.uid for w in listed if w.uid in previous.targets}
+    since = previous.since if previous is not None and waiting and unbegun else now
     return Wave(id=wave_id, since=since, changed=now, targets=targets)
 
 

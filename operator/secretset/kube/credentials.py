@@ -75,6 +75,8 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
     if not explicit and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
         return _in_cluster()
     path = explicit or str(Path.home() / ".kube" / "config")
+    if not any(Path(part).exists() for part in path.split(os.pathsep)):  # noqa: ASYNC240  (once, at the start)
+        raise ConfigError(f"there is no kubeconfig at '{path}'")
     configuration = kube_client.Configuration()
     try:
         await kube_config.load_kube_config(
