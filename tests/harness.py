@@ -361,7 +361,9 @@ class Org:
 
     def restarts(self, deployment: str) -> int:
         """How often the operator restarted a Deployment in the regional namespace."""
-        return self.writes().count(f"patch deployments {deployment}")
+        mine = [event for event in writes(self.plane) if event["responseStatus"]["code"] < 300]
+        regional = [event for event in mine if event["objectRef"].get("namespace") == self.regional]
+        return described(regional).count(f"patch deployments {deployment}")
 
     def writes(self) -> list[str]:
         """What the operator wrote in this organization and its regional namespace, in order."""

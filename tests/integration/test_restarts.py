@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import time
 from typing import Any
@@ -18,7 +19,7 @@ USES_ALL: dict[str, Pod] = {
     "env-from": env_from("app"),
     "volume": {"volumes": [{"name": "v", "secret": {"secretName": "app"}}]},
     "projected": {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "app"}}]}}]},
-    "init": {"containers": [IMAGE], "initContainers": [{**IMAGE, "name": "init", **env_from("app")["containers"][0]}]},
+    "init": {"containers": [IMAGE], "initContainers": [{**env_from("app")["containers"][0], "name": "init"}]},
 }
 ITEMS = [{"key": "A", "path": "a"}]
 USES_A: dict[str, Pod] = {
@@ -159,7 +160,7 @@ def test_labels_and_words_restart_nothing(org: Org) -> None:
         data={"A": value_from("src", "a"), "B": value_from("src", "b")}, description="words", metadata={"owner": "x"}
     )
     settled(org, revision=1, bound=1)
-    assert_restarted(org, 0, generation=2)  # the scaling
+    assert_restarted(org, 0, generation=3)  # for the note and the scaling
 
 
 def test_the_same_content_from_elsewhere_restarts_nothing(org: Org) -> None:
@@ -216,7 +217,7 @@ def test_one_at_a_time(org: Org) -> None:
         if event["objectRef"].get("namespace") == org.regional and event["objectRef"]["resource"] == "deployments"
     ]
     assert len(patched) == 3
-    assert all(after - before > 0.9 for before, after in zip(patched, patched[1:], strict=False))
+    assert all(after - before > 0.9 for before, after in itertools.pairwise(patched))
 
 
 def test_a_paused_workload_is_held_and_restarted_afterwards(org: Org) -> None:

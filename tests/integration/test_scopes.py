@@ -64,11 +64,13 @@ def operator(plane: ControlPlane) -> Iterator[OperatorProcess]:
 def test_one_watch_where_all_may_be_followed(
     plane: ControlPlane, wide: None, operator: OperatorProcess, canaries: list[str]
 ) -> None:
-    for name in ("wide-a", "wide-b"):
-        _works(Org(plane, name, canaries).create())
-    # Of the hub's own namespace the operator reads kubeconfigs and its installation, and follows neither here.
+    orgs = [Org(plane, name, canaries).create() for name in ("wide-a", "wide-b")]
+    for org in orgs:
+        _works(org)
     assert _watches(plane) == {}
     _refused_nothing(operator)
+    for org in orgs:
+        _all_gone(org)
 
 
 def test_a_watch_for_each_namespace_where_that_is_all_it_may(
@@ -81,7 +83,7 @@ def test_a_watch_for_each_namespace_where_that_is_all_it_may(
     assert _watches(plane) == {"secrets": 4, "deployments": 2, "serviceaccounts": 2}
     _refused_nothing(operator)
     # What is needed no more is followed no more.
-    orgs[0].kubectl("delete", "secretsets,imagepullsecrets", "--all", "--timeout=20s")
+    _all_gone(orgs[0])
     eventually(lambda: _watches(plane) == {"secrets": 2, "deployments": 1, "serviceaccounts": 1})
 
 
@@ -117,6 +119,10 @@ def _works(org: Org) -> None:
     assert org.restarts("web") == 1
 
 
+def _all_gone(org: Org) -> None:
+    org.kubectl("delete", "secretsets,imagepullsecrets", "--all", "--timeout=20s")
+
+
 _BY_NAMESPACE = {"secretset-organization", "secretset-regional-namespace"}
 
 
@@ -134,11 +140,8 @@ def _without_watching(role: dict[str, Any]) -> dict[str, Any]:
 def _watches(plane: ControlPlane) -> dict[str, int]:
     """Open watches of single namespaces by resource, as the API server counts them."""
     found: dict[str, int] = {}
-    for labels, value in re.findall(
-        r"^apiserver_longrunning_requests\{(.*)\} (\d+)$",
-        plane.kubectl("get", "--raw", "/metrics").stdout,
-        re.MULTILINE,
-    ):
+    told = plane.kubectl("get", "--raw", "/metrics").stdout
+    for labels, value in re.findall(r"^apiserver_longrunning_requests\{(.*)\} (\d+)$", told, re.MULTILINE):
         label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
         if label["verb"] == "WATCH" and label["scope"] == "namespace" and label["resource"] in FOLLOWED and int(value):
             found[label["resource"]] = found.get(label["resource"], 0) + int(value)

@@ -1,5 +1,7 @@
 """Names, paths of the API, and what metrics call a path."""
 
+from collections.abc import Callable
+
 import pytest
 
 from secretset import telemetry
@@ -71,3 +73,19 @@ def test_paths_are_those_of_the_api() -> None:
     assert paths.workloads(DEPLOYMENT, "team", "web") == "/apis/apps/v1/namespaces/team/deployments/web"
     assert paths.secrets("team") == "/api/v1/namespaces/team/secrets"
     assert paths.secrets() == "/api/v1/secrets"
+    assert paths.region("us") == f"{paths.REGIONS}/us"
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a?watch=1", "a#b", "A", "a%2fb", "a\n", " a", "-a", "é"])
+def test_a_name_is_never_more_than_one_segment_of_a_path(name: str) -> None:
+    makers: list[Callable[[], str]] = [
+        lambda: paths.secrets("team", name),
+        lambda: paths.secrets(name),
+        lambda: paths.custom(Key(SET, "team", name)),
+        lambda: paths.workloads(DEPLOYMENT, "team", name),
+        lambda: paths.region(name),
+        lambda: paths.events(name),
+    ]
+    for make in makers:
+        with pytest.raises(ValueError, match=r"^not a name of Kubernetes$"):
+            make()

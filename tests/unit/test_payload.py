@@ -59,6 +59,8 @@ def test_a_registry_is_named_as_kubelet_looks_it_up(host: str, normal: str) -> N
         "https://bot:hunter2hunter2@ghcr.io/",
         "ghcr.io /team",
         "https://ghcr.io/a b",
+        "ghcr.\tio",
+        "ghcr.io\x1f?",
         "https://[::1",
     ],
 )

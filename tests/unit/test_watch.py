@@ -205,3 +205,15 @@ async def test_a_watch_that_the_server_ends_goes_on_without_a_new_list() -> None
     async with following([page("a")], [[], [], [event("ADDED", "b", 11)]]) as (seen, client):
         assert client.asked == [("list", None), *[("watch", "10")] * 3, ("watch", "11")]
         assert seen.links == []
+
+
+async def test_what_an_earlier_watch_handed_over_and_is_gone_since_is_told() -> None:
+    async with following([page("a")], [], remembered=[("ns", "a"), ("ns", "gone")]) as (seen, _):
+        assert seen.log == ["+a@1", "-gone"]
+
+
+@pytest.mark.parametrize(("answer", "synced"), [(page("a"), True), (errors.Forbidden(403), False)])
+async def test_it_tells_that_it_was_tried_whatever_came_of_it(answer: Any, synced: bool) -> None:
+    async with following([answer], []) as (seen, _):
+        assert seen.watch.tried.is_set()
+        assert seen.watch.synced.is_set() is synced

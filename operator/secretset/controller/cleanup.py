@@ -45,7 +45,7 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
     namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
     client = await runner.usable()
     with region_problem(region.name, namespace):
-        if fresh.key.kind is Kind.IMAGE_PULL_SECRET and fresh.service_accounts:
+        if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
             runner.place(fresh.key, namespace, pull=True)
             await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)
             await carry_out.attach(context, runner, client, namespace=namespace, secret=fresh.key.name, wanted=())

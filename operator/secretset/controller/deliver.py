@@ -154,7 +154,10 @@ async def _write(
         return dict(await client.replace(path, plan.render(desired, marks, secret)))
     if write is Write.REPLACE and secret is not None:
         await client.delete(path, uid=secret.uid, resource_version=secret.resource_version)
-    return dict(await client.create(paths.secrets(desired.namespace), plan.render(desired, marks, None)))
+    body = plan.render(desired, marks, secret)
+    for name in ("uid", "resourceVersion", "finalizers"):
+        body["metadata"].pop(name, None)
+    return dict(await client.create(paths.secrets(desired.namespace), body))
 
 
 def _damage(secret: ObservedSecret | None) -> str:

@@ -145,7 +145,11 @@ class Reconciler:
         if secret is None:
             # Delivered, but not verified since we started: while the region is away, its word stands.
             return runner.problem is not None, None
-        if not secret.intact or secret.owner_uid != seen.uid or secret.inputs != seen.inputs(context.store.sources):
+        if (
+            not (secret.intact and secret.current_key)
+            or secret.owner_uid != seen.uid
+            or secret.inputs != seen.inputs(context.store.sources)
+        ):
             return False, None
         rule = context.config.restart_rule(seen.key.kind, seen.restart)
         slots = runner.seen.workloads[placed.namespace].values()

@@ -151,14 +151,16 @@ class RegionManager:
         )
         following = asyncio.create_task(watch.run(), name=f"watch kubeconfig {runner.name}")
         used: bytes | None = None
+        seen = False
         try:
             while True:
                 try:
                     obj = await asyncio.wait_for(contents.get(), 1.0)
                 except TimeoutError:
-                    if used is None:
+                    if not seen:
                         await self._explain_missing(runner, ref, watch)
                     continue
+                seen = True
                 text = None if obj is None else decode_data(obj).get(ref.key)
                 if text == used and text is not None:
                     continue
@@ -186,6 +188,7 @@ class RegionManager:
             await self._refuse(runner, f"the kubeconfig in {where} cannot be used: {error}.")
             return
         log.info("region credentials", region=runner.name, secret=f"{ref.namespace}/{ref.name}")
+        runner.credentials = f"the credentials in {where}"
         await runner.connect(self._client(credentials, runner.name or ""))
 
     async def _refuse(self, runner: RegionRunner, why: str) -> None:

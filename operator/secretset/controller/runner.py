@@ -38,6 +38,7 @@ class RegionRunner:
         name: of the Region; None for the runner of sets without a usable region.
         client: of the region's cluster; None while there are no usable credentials.
         problem: why nothing can be done here now, or None.
+        credentials: where those of the client are from, for messages.
         seen: what was seen in the region.
         placed: key to the namespace that its managed Secret belongs to.
     """
@@ -55,6 +56,7 @@ class RegionRunner:
         self.client: Client | None = None
         self.problem: reasons.Problem | None = None
         self.server_version: str | None = None
+        self.credentials = "the operator's own credentials"
         self.queue: WorkQueue[Key] = WorkQueue(name or "unresolved")
         self.placed: dict[Key, str] = {}
         self.seen = RegionView(installation=installation, enqueue=self.queue.add, placed=self.placed)
@@ -216,7 +218,7 @@ class RegionRunner:
                 version = await client.request("GET", "/version", timeout=PROBE_SECONDS)
                 self.server_version = str(version.get("gitVersion", ""))
             except errors.Unauthorized:
-                problem = reasons.region_not_ready(self.name or "", "its credentials are not accepted.")
+                problem = reasons.region_not_ready(self.name or "", f"{self.credentials} are not accepted.")
             except errors.Forbidden:
                 started = True  # an API server that hides its version is reachable all the same
             except errors.KubeError:

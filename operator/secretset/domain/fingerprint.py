@@ -43,10 +43,10 @@ class Keyring:
 
     def matches(self, fingerprint: str, owner: Key, key: str, value: bytes) -> bool:
         """Whether ``fingerprint`` was made of this value, under whichever key of the installation."""
-        kid, _, _ = fingerprint.partition(".")
-        if kid not in self.keys:
+        if not self.knows(fingerprint):
             return False
-        return hmac.compare_digest(fingerprint, self.fingerprint(owner, key, value, kid=kid))
+        made = self.fingerprint(owner, key, value, kid=key_id_of(fingerprint))
+        return hmac.compare_digest(fingerprint.encode(errors="surrogatepass"), made.encode())
 
     def of_content(self, owner: Key, content: Mapping[str, bytes], *, kid: str | None = None) -> dict[str, str]:
         """Fingerprint every value of a set: key to fingerprint."""
@@ -54,12 +54,17 @@ class Keyring:
 
     def knows(self, fingerprint: str) -> bool:
         """Whether the key of a fingerprint is still held."""
-        return fingerprint.partition(".")[0] in self.keys
+        return key_id_of(fingerprint) in self.keys
 
 
 def key_id(key: bytes) -> str:
     """The id of a fingerprint key: eight hex digits of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:8]
+
+
+def key_id_of(fingerprint: str) -> str:
+    """The id of the key that a fingerprint was made with."""
+    return fingerprint.partition(".")[0]
 
 
 def combine(fingerprints: Mapping[str, str]) -> str:
@@ -70,7 +75,7 @@ def combine(fingerprints: Mapping[str, str]) -> str:
     """
     if not fingerprints:
         return ""
-    kid = next(iter(fingerprints.values())).partition(".")[0]
+    kid = key_id_of(next(iter(fingerprints.values())))
     digest = hashlib.sha256(_framed(part for item in sorted(fingerprints.items()) for part in item)).digest()
     return f"{kid}.{_text(digest)}"
 
@@ -88,7 +93,7 @@ def _framed(parts: Iterable[str | bytes]) -> bytes:
     """Prefix each part by its length, so that no two lists of parts give the same bytes."""
     out = bytearray()
     for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
+        raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
         out += len(raw).to_bytes(8, "big") + raw
     return bytes(out)
 

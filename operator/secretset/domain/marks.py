@@ -6,6 +6,7 @@ They are the operator's memory: written with the content in one request, so that
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -14,6 +15,13 @@ from secretset.domain import names
 from secretset.domain.fingerprint import combine
 from secretset.domain.names import Key, Kind
 from secretset.domain.restarts import Wave
+
+# A counter that somebody set as high as it goes must not make every pass write.
+MOST_REVISIONS = 10**15
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+# Whatever reading a damaged annotation may raise.
+_DAMAGE = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
 
 
 class KeyMark(NamedTuple):
@@ -101,7 +109,7 @@ class Marks:
             owner_uid=notes.get(names.ANNOTATION_OWNER_UID, ""),
             revision=_revision(notes.get(names.ANNOTATION_REVISION)),
             keys=_keys(notes.get(names.ANNOTATION_KEYS)),
-            updated=notes.get(names.ANNOTATION_UPDATED, ""),
+            updated=updated if _TIME.fullmatch(updated := notes.get(names.ANNOTATION_UPDATED, "")) else "",
             inputs=notes.get(names.ANNOTATION_INPUTS, ""),
             wave=_wave(notes.get(names.ANNOTATION_WAVE)),
         )
@@ -129,19 +137,34 @@ def _json(value: Any) -> str:
 
 
 def _revision(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not text or not text.isascii() or not text.isdigit() or len(text) > len(str(MOST_REVISIONS)):
+        return 0
+    return int(text) if int(text) <= MOST_REVISIONS else 0
+
+
+def _time(text: str) -> str:
+    """A time as we write it.
+
+    Raises:
+        ValueError: it is none; a status with it would be refused by the API server.
+    """
+    if not _TIME.fullmatch(text):
+        raise ValueError("not a time")
+    return text
 
 
 def _keys(text: str | None) -> dict[str, KeyMark]:
     try:
         raw = json.loads(text or "{}")
-        return {str(name): KeyMark(*map(str, mark)) for name, mark in raw.items()}
-    except (ValueError, TypeError, AttributeError):
+        return {
+            name: KeyMark(str(made), _time(created), _time(updated)) for name, (made, created, updated) in raw.items()
+        }
+    except _DAMAGE:
         return {}
 
 
 def _wave(text: str | None) -> Wave | None:
     try:
         return Wave.from_json(json.loads(text)) if text else None
-    except (ValueError, TypeError, KeyError):
+    except _DAMAGE:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from secretset.domain import names
-from secretset.domain.fingerprint import Keyring
+from secretset.domain.fingerprint import Keyring, key_id_of
 from secretset.domain.marks import Marks
 from secretset.domain.names import Key
 from secretset.domain.restarts import Wave
@@ -61,6 +61,7 @@ class SecretRecord:
 
     Attributes:
         intact: type, labels and data are what the marks say; the data was fingerprinted when it was seen.
+        current_key: the marks were made with the newest fingerprint key; else they are to be renewed.
         inputs: what the content was made from; replaced in memory once content from newer inputs proved equal.
         deleted: the Secret is gone, and only its memory is kept until it is put back.
     """
@@ -72,6 +73,7 @@ class SecretRecord:
     revision: int
     inputs: str
     intact: bool
+    current_key: bool
     wave: Wave | None
     last_manager: str | None
     deleted: bool = False
@@ -103,6 +105,7 @@ class SecretRecord:
             revision=marks.revision,
             inputs=marks.inputs,
             intact=intact,
+            current_key=all(key_id_of(mark.fingerprint) == keyring.current for mark in marks.keys.values()),
             wave=marks.wave,
             last_manager=secret.last_manager,
         )

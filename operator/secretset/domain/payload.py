@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -57,13 +58,15 @@ def normalize_host(host: str) -> str:
     except ValueError:
         hostname = port = None
         parts = urlsplit("")
-    if not hostname or parts.scheme not in {"", "http", "https"} or "@" in parts.netloc or " " in text:
+    odd = not re.fullmatch(r"[!-~]+", text) or parts.query or parts.fragment or "@" in parts.netloc
+    if not hostname or odd or parts.scheme not in {"", "http", "https"}:
         raise reasons.invalid_spec(
             "spec.host is not a registry: write a host such as ghcr.io or a URI such as https://index.docker.io/v1/."
         )
     if hostname in _DOCKER_HUB_HOSTS:
         return DOCKER_HUB
-    authority = hostname if port is None else f"{hostname}:{port}"
+    literal = f"[{hostname}]" if ":" in hostname else hostname  # RFC 3986: an IPv6 address stands in brackets
+    authority = literal if port is None else f"{literal}:{port}"
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{authority}{path}/" if parts.scheme else f"{authority}{path}"
 

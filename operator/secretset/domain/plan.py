@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 
 from secretset.domain import reasons
-from secretset.domain.fingerprint import Keyring, combine
-from secretset.domain.marks import OWN_ANNOTATIONS, KeyMark, Marks
+from secretset.domain.fingerprint import Keyring, combine, key_id_of
+from secretset.domain.marks import MOST_REVISIONS, OWN_ANNOTATIONS, KeyMark, Marks
 from secretset.domain.names import Key
 from secretset.domain.observed import ObservedSecret, encode_data
 from secretset.domain.restarts import RestartRule, Wave, next_wave
@@ -68,6 +68,8 @@ class Assessment:
         changed_keys: keys whose value is new, different or gone since the last delivery; empty at the first one.
         drift: somebody else changed or deleted the Secret.
         revision: the revision that the content has.
+        outdated: the Secret is an older copy of itself, whose wave is over.
+        last_keys: name to (created, updated) of what was delivered last.
     """
 
     write: Write
@@ -75,6 +77,7 @@ class Assessment:
     changed_keys: frozenset[str]
     drift: bool
     revision: int
+    outdated: bool
     last_keys: Mapping[str, tuple[str, str]]
 
     @property
@@ -96,37 +99,31 @@ def assess(
         Problem: ``NameConflict``: the Secret is not ours; ``Retrying``: it is being deleted.
     """
     marks = _own_marks(desired, secret)
+    memory = _newest(marks, delivered, keyring)
+    changed: frozenset[str] = frozenset()
     last_keys: Mapping[str, tuple[str, str]] = {}
-    revision, changed = 1, frozenset[str]()
-    first = True
-    if (
-        marks is not None
-        and marks.revision > 0
-        and marks.keys
-        and marks.revision >= (delivered.revision if delivered else 0)
-    ):
-        first = False
-        changed = _changed(desired, marks.keys, keyring)
-        revision, last_keys = marks.revision, {name: (mark.created, mark.updated) for name, mark in marks.keys.items()}
-    elif delivered is not None:
-        first = False
-        if not _same(desired, delivered.fingerprint, keyring):
-            changed = frozenset(desired.content) | frozenset(delivered.keys)
-        revision, last_keys = delivered.revision, delivered.keys
-    write = _write(desired, secret, marks, revision)
+    if isinstance(memory, Marks):
+        changed = _changed(desired, memory.keys, keyring)
+        last_keys = {name: (mark.created, mark.updated) for name, mark in memory.keys.items()}
+    elif memory is not None:
+        same = _same(desired, memory.fingerprint, keyring)
+        changed = frozenset() if same else frozenset(desired.content) | frozenset(memory.keys)
+        last_keys = memory.keys
+    revision = memory.revision if memory else 1
+    write = _write(desired, secret, marks, revision, keyring)
+    drift = write is not Write.NONE and memory is not None and not changed
     if changed:
-        revision += 1
-        write = Write.UPDATE if write is Write.NONE else write
-    elif marks is not None and write is Write.NONE and marks.owner_uid != desired.uid:
-        write = Write.UPDATE  # adopted: the object was re-created, or the hub restored
-    adopted = marks is not None and marks.owner_uid != desired.uid
+        revision = min(revision + 1, MOST_REVISIONS)
+    if write is Write.NONE and marks is not None and (changed or _outlived(marks, desired, keyring)):
+        write = Write.UPDATE
     return Assessment(
         write=write,
-        first=first,
+        first=memory is None,
         changed_keys=changed,
-        drift=write is not Write.NONE and not changed and not first and not adopted,
+        drift=drift,
         revision=revision,
         last_keys=last_keys,
+        outdated=marks is not None and memory is not None and 0 < marks.revision < memory.revision,
     )
 
 
@@ -156,10 +153,10 @@ def compose(
     for name, fingerprint in fingerprints.items():
         created, updated = assessment.last_keys.get(name, (timestamp, timestamp))
         keys[name] = KeyMark(fingerprint, created, timestamp if name in assessment.changed_keys else updated)
-    wave = previous
+    wave = previous = None if assessment.outdated else previous
     if assessment.content_changed and desired.rule.automatic:
         wave = next_wave(
-            wave_id=f"{assessment.revision}-{desired.uid[:8]}",
+            wave_id=f"{assessment.revision}-{int(now * 1000):x}",
             secret=desired.key.name,
             changed_keys=assessment.changed_keys,
             workloads=workloads,
@@ -210,7 +207,9 @@ def _own_marks(desired: Desired, secret: ObservedSecret | None) -> Marks | None:
     return marks
 
 
-def _write(desired: Desired, secret: ObservedSecret | None, marks: Marks | None, revision: int) -> Write:
+def _write(
+    desired: Desired, secret: ObservedSecret | None, marks: Marks | None, revision: int, keyring: Keyring
+) -> Write:
     """How the Secret differs apart from what its memory says."""
     if secret is None or marks is None:
         return Write.CREATE
@@ -219,10 +218,31 @@ def _write(desired: Desired, secret: ObservedSecret | None, marks: Marks | None,
     same = (
         dict(secret.data) == dict(desired.content)
         and marks.revision == revision
-        and marks.keys.keys() == desired.content.keys()
+        and not _changed(desired, marks.keys, keyring)
         and all(secret.labels.get(name) == value for name, value in marks.labels().items())
     )
     return Write.NONE if same else Write.UPDATE
+
+
+def _newest(marks: Marks | None, delivered: Delivered | None, keyring: Keyring) -> Marks | Delivered | None:
+    """The newer of the two memories of what was delivered; the marks know more, the status is harder to damage."""
+    if marks is None or not marks.keys or not marks.revision:
+        return delivered
+    if delivered is None or not keyring.knows(delivered.fingerprint):
+        return marks
+    if marks.revision != delivered.revision:
+        return marks if marks.revision > delivered.revision else delivered
+    damaged = (
+        key_id_of(marks.fingerprint) == key_id_of(delivered.fingerprint) and marks.fingerprint != delivered.fingerprint
+    )
+    return delivered if damaged else marks
+
+
+def _outlived(marks: Marks, desired: Desired, keyring: Keyring) -> bool:
+    """Whether marks that are right are to be renewed: the object was re-created, or their fingerprint key is old."""
+    return marks.owner_uid != desired.uid or any(
+        key_id_of(mark.fingerprint) != keyring.current for mark in marks.keys.values()
+    )
 
 
 def _changed(desired: Desired, keys: Mapping[str, KeyMark], keyring: Keyring) -> frozenset[str]:
@@ -237,8 +257,8 @@ def _changed(desired: Desired, keys: Mapping[str, KeyMark], keyring: Keyring) ->
 def _same(desired: Desired, fingerprint: str, keyring: Keyring) -> bool:
     if not keyring.knows(fingerprint):
         return False
-    kid = fingerprint.partition(".")[0]
-    return combine(keyring.of_content(desired.key, desired.content, kid=kid)) == fingerprint
+    made = keyring.of_content(desired.key, desired.content, kid=key_id_of(fingerprint))
+    return combine(made) == fingerprint
 
 
 def owned(secret: ObservedSecret, *, installation: str, key: Key) -> bool:

@@ -117,7 +117,6 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         spec: Spec | None = parse_spec(kind, raw)
     except reasons.Problem:
         spec = None
-    counts = status.get("workloads")
     return SetRecord(
         key=Key(kind, sys.intern(meta["namespace"]), meta["name"]),
         uid=meta["uid"],
@@ -137,7 +136,7 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         reason=sys.intern(str(status.get("reason", ""))),
         observed_generation=status.get("observedGeneration", -1),
         revision=status.get("revision") or 0,
-        counts=WorkloadCounts.model_validate(counts) if counts else None,
+        counts=_counts(status.get("workloads")),
         delivered="secretRef" in status,
     )
 
@@ -157,5 +156,12 @@ def _spec_inputs(spec: Spec) -> str:
     return digest(*parts)
 
 
-def _interned(text: str | None) -> str | None:
-    return None if text is None else sys.intern(text)
+def _counts(raw: Any) -> WorkloadCounts | None:
+    try:
+        return WorkloadCounts.model_validate(raw) if raw else None
+    except ValidationError:
+        return None
+
+
+def _interned(text: Any) -> str | None:
+    return sys.intern(text) if isinstance(text, str) else None

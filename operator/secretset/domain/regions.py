@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -161,10 +162,7 @@ def _older_claim(
     for other in regions:
         if other.cluster != region.cluster or other.spec.decommissioned or "{namespace}" not in other.template:
             continue
-        prefix, _, suffix = other.template.replace("{region}", other.name).partition("{namespace}")
-        if not (target.startswith(prefix) and target.endswith(suffix)):
-            continue
-        candidate = organizations.get(target[len(prefix) : len(target) - len(suffix)])
+        candidate = organizations.get(_organization_of(other, target))
         if candidate is None or other.namespace_for(candidate.name) != target:
             continue
         if not selects(other.spec.organizations, candidate.labels):
@@ -172,6 +170,14 @@ def _older_claim(
         claims.append((max(other.created, candidate.created), other.name, candidate.name))
     older = min(claims, default=own)
     return (older[1], older[2]) if older < own else None
+
+
+def _organization_of(region: RegionRecord, target: str) -> str:
+    """The organization that a namespace stands for by a region's template; empty if it stands for none."""
+    first, *others = re.escape(region.template.replace("{region}", region.name)).split(re.escape("{namespace}"))
+    pattern = first + "(.+)" + r"\1".join(others)
+    found = re.fullmatch(pattern, target)
+    return found.group(1) if found else ""
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:

@@ -16,6 +16,8 @@ from secretset.domain.models.status import WorkloadCounts
 from secretset.domain.names import Kind
 from secretset.domain.workloads import Rollout, Workload
 
+_SKEW_SECONDS = 1.0  # that clocks may differ by without anybody having set them
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
@@ -132,11 +134,11 @@ def due(wave: Wave | None, *, secret: str, workloads: Iterable[Workload], rule: 
     waiting = [w for w in _waiting(wave, secret, listed) if w.rollout is not Rollout.PAUSED]
     if not waiting:
         return Due()
-    begin = min(wave.changed + rule.quiet, wave.since + rule.max_wait)
-    # A clock that was set back must not hold restarts for longer than the window itself.
-    wait = min(begin - now, rule.quiet)
-    if wait > 0:
-        return Due(wait=wait)
+    # Times from the future tell that a clock was set back, or that somebody wrote them: nothing is held for those.
+    plausible = wave.changed <= now + _SKEW_SECONDS and wave.since <= now + _SKEW_SECONDS
+    wait = min(wave.changed + rule.quiet, wave.since + rule.max_wait) - now
+    if plausible and wait > 0:
+        return Due(wait=min(wait, rule.quiet))
     if rule.max_concurrent is not None:
         pending = {w.uid for w in waiting}
         targets = set(wave.targets)

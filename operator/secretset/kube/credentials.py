@@ -26,6 +26,18 @@ from secretset.kube.errors import ConfigError, Unreachable
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_AGE = 60.0  # seconds that a token file's content is used before it is read again
 
+# What loading a kubeconfig of any form may raise.
+_UNUSABLE = (
+    kube_config.ConfigException,
+    ssl.SSLError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
 Authorize = Callable[[], Awaitable[str | None]]
 
 
@@ -83,15 +95,7 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
         return _credentials(configuration)
-    except (
-        kube_config.ConfigException,
-        OSError,
-        ssl.SSLError,
-        ValueError,
-        KeyError,
-        TypeError,
-        yaml.YAMLError,
-    ) as error:
+    except (*_UNUSABLE, yaml.YAMLError) as error:
         raise ConfigError(f"no usable kubeconfig at '{path}' ({type(error).__name__})") from None
 
 
@@ -112,15 +116,18 @@ async def from_kubeconfig(text: bytes) -> Credentials:
                 document, client_configuration=configuration, temp_file_path=folder
             )
             return _credentials(configuration)
-    except (kube_config.ConfigException, ssl.SSLError, OSError, ValueError, KeyError, TypeError):
+    except _UNUSABLE:
         raise ConfigError("it is not a usable kubeconfig") from None
+    finally:
+        # It remembers its files by their content: the next kubeconfig with this CA would get one that is gone.
+        kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001
 
 
 def _parse(text: bytes) -> dict[str, Any]:
     """Check the form of a kubeconfig and refuse what reaches outside of it."""
     try:
         document = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError("it is not YAML") from None
     if not isinstance(document, dict) or not all(document.get(part) for part in ("clusters", "contexts", "users")):
         raise ConfigError("it is not a kubeconfig with clusters, contexts and users")
@@ -130,7 +137,8 @@ def _parse(text: bytes) -> dict[str, Any]:
         used = {name for entry in entries for name in entry}
         if any(entry.get("insecure-skip-tls-verify") for entry in entries):
             raise ConfigError("it turns off the verification of TLS certificates")
-        if not all(str(entry["server"]).startswith("https://") for entry in entries if "server" in entry):
+        servers = [str((item.get("cluster") or {}).get("server")) for item in document["clusters"]]
+        if not all(server.startswith("https://") for server in servers):
             raise ConfigError("its server is not an https address")
     except (AttributeError, TypeError):
         raise ConfigError("it is not a kubeconfig with clusters, contexts and users") from None

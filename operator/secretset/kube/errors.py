@@ -103,17 +103,23 @@ _BY_CODE: dict[int, type[ApiError]] = {
 def from_status(code: int, status: Mapping[str, Any], retry_after: str | None = None) -> ApiError:
     """The exception for an HTTP error and its Status object (`metav1.Status`)."""
     reason = str(status.get("reason") or "")
-    causes = (status.get("details") or {}).get("causes") or ()
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None  # a proxy's JSON may have any form
     kind = ServerError if code >= 500 else _BY_CODE.get(code, ApiError)
     if code == 409 and reason == "AlreadyExists":
         kind = AlreadyExists
-    elif code == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+    elif code == 403 and _names(causes, "NamespaceTerminating"):
         kind = NamespaceTerminating
     elif code == 403 and "exceeded quota" in str(status.get("message") or ""):
         # The one text we look at: the quota plugin gives no machine-readable reason, and Kubernetes' own controllers
         # recognise it so. Its text names resources and amounts, and is not kept.
         kind = QuotaExceeded
     return kind(code, reason, retry_after=_seconds(retry_after))
+
+
+def _names(causes: Any, reason: str) -> bool:
+    listed = causes if isinstance(causes, list) else []
+    return any(isinstance(cause, dict) and cause.get("reason") == reason for cause in listed)
 
 
 def _seconds(text: str | None) -> float:

@@ -107,7 +107,7 @@ class Watch:
     async def _list(self) -> str:
         """Hand over the whole list, read from a quorum, and the deletions since the last one; return its version."""
         accept = METADATA_ONLY if self._metadata_only else None
-        seen: set[tuple[str, str]] = set()
+        seen: set[tuple[str, str]] = set()  # what was handed over stays known, also if the list breaks off
         token = ""
         while True:
             page = await self._client.get(
@@ -116,6 +116,7 @@ class Watch:
             self._alive()
             for item in page.get("items") or ():
                 seen.add(_identity(item))
+                self._known.add(_identity(item))
                 self._on_upsert(item)
             meta = page["metadata"]
             token = meta.get("continue") or ""
