@@ -55,12 +55,20 @@ def main() -> int:
             scales=(options.sets,),
         )
     # Collected before anything of ours runs: the load of somebody else makes all times worthless.
-    facts: dict[str, Any] = {"date": report.today(), "quick": options.quick, "machine": report.machine()}
+    facts: dict[str, Any] = {
+        "date": report.today(),
+        "quick": options.quick,
+        "machine": report.machine(),
+        "source": report.source(),
+    }
     started = time.monotonic()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(_measure(extent, options.only, facts))
     facts["seconds"] = time.monotonic() - started
+    facts |= {"loadAfter": round(os.getloadavg()[0], 2), "sourceAfter": report.source()}
     print(report.table(rows))
+    for doubt in report.doubts(facts):
+        print(f"not a reference: {doubt}")
     if options.only == list(PARTS) and not options.sets:
         report.save(rows, facts)
     return int(options.strict and any(row.met is False for row in rows))

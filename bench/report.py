@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 import os
 import platform
@@ -15,6 +16,9 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 
 RESULTS = Path(__file__).resolve().parent / "results"
+_SOURCE = RESULTS.parents[1] / "operator"
+# Per core. Above it somebody else took part, because the benchmark's own three programs share the cores as well.
+_BUSY = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,25 @@ def machine() -> dict[str, Any]:
     }
 
 
+def source() -> str:
+    """A hash of the operator's source: each start of the operator runs what is there then."""
+    whole = hashlib.sha256()
+    for file in sorted(_SOURCE.rglob("*.py")):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:12]
+
+
+def doubts(facts: dict[str, Any]) -> list[str]:
+    """What makes the figures of a run unfit to be kept as a reference."""
+    found = []
+    if facts["source"] != facts["sourceAfter"]:
+        found.append("the operator's source changed during the run: rows may be of different versions")
+    load = max(facts["machine"]["load"][0], facts["loadAfter"])
+    if load > _BUSY * facts["machine"]["cores"]:
+        found.append(f"the machine was busy (load {load:.1f}): times and their ratios are not those of the operator")
+    return found
+
+
 def markdown(rows: Sequence[Row], facts: dict[str, Any]) -> str:
     """The table in Markdown, under a line that says where and when."""
     place = facts["machine"]
@@ -98,10 +121,11 @@ def markdown(rows: Sequence[Row], facts: dict[str, Any]) -> str:
     head = (
         f"{facts['date']}, {form}, {facts['seconds']:.0f} s, Kubernetes {facts['kubernetes']}, "
         f"Python {place['python']}, {place['cores']} cores shared by client, API server and etcd, "
-        f"load before {place['load'][0]}."
+        f"load before {place['load'][0]}, after {facts['loadAfter']}."
     )
     lines = [
         head,
+        *(f"\n**Not a reference: {doubt}.**" for doubt in doubts(facts)),
         "",
         "| part | measure | operator | floor | ratio | asked for |",
         "|---|---|---:|---:|---:|---|",
@@ -126,7 +150,7 @@ def save(rows: Sequence[Row], facts: dict[str, Any]) -> None:
     """Write both files."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "latest.md").write_text(markdown(rows, facts))
-    document = {**facts, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
+    document = {**facts, "doubts": doubts(facts), "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     (RESULTS / "latest.json").write_bytes(orjson.dumps(_rounded(document), option=options))
 

@@ -17,7 +17,7 @@ from secretset.controller.context import Context
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import Installation, load_or_create
 from secretset.controller.region_manager import RegionManager
-from secretset.controller.resync import resync
+from secretset.controller.resync import load, resync
 from secretset.controller.store import HubStore
 from secretset.domain import names
 from secretset.domain.names import Key
@@ -30,6 +30,7 @@ from secretset.kube.watch import Watch
 log = structlog.get_logger(__name__)
 
 _HUB_RETRY_SECONDS = 2.0
+_FIRST_RESYNC_SECONDS = 20.0  # for what was deleted between our list and that of kopf
 _SOURCES_SECONDS = 10.0  # to wait at the start for the sources of all organizations
 
 
@@ -104,8 +105,7 @@ class Operator:
                 await organizations.synced.wait()
                 await self._start_sources(sources)
                 tasks.create_task(self._follow_sources(store, sources))
-                kopf.start()
-                await self._complete(hub, store)
+                await self._load(hub, store)
                 await self._sources_seen(store, sources)
                 self._manager = manager
                 tasks.create_task(manager.run())
@@ -114,6 +114,7 @@ class Operator:
                 for key in self._pending | set(store.sets):
                     self._dispatch(key)
                 self._pending.clear()
+                kopf.start()
                 self._ready = True
                 log.info("ready", sets=len(store.sets), regions=len(store.regions), installation=installation.id)
                 await self._resync(hub, store, missed)
@@ -175,21 +176,22 @@ class Operator:
                     sources.need(namespace)
                     await sources.tried(namespace)
 
-    async def _complete(self, hub: Client, store: HubStore) -> None:
-        """Take in all objects before the first pass: names are shared between objects that must know each other."""
+    async def _load(self, hub: Client, store: HubStore) -> None:
         while True:
             try:
-                return await resync(hub, store)
+                return await load(hub, store)
             except errors.KubeError as error:
                 log.warning("the custom resources cannot be listed yet", error=str(error))
                 await asyncio.sleep(_HUB_RETRY_SECONDS)
 
     async def _resync(self, hub: Client, store: HubStore, missed: asyncio.Event) -> None:
-        """Compare everything, every few minutes and whenever kopf had to begin anew."""
+        """Compare everything: once kopf has begun, every few minutes, and whenever kopf had to begin anew."""
+        wait = min(_FIRST_RESYNC_SECONDS, self._config.resync_seconds)
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._config.resync_seconds * random.uniform(0.9, 1.1)):  # noqa: S311
+                async with asyncio.timeout(wait * random.uniform(0.9, 1.1)):  # noqa: S311
                     await missed.wait()
+            wait = self._config.resync_seconds
             missed.clear()
             try:
                 await resync(hub, store)

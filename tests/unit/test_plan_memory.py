@@ -119,3 +119,14 @@ def test_a_revision_as_high_as_somebody_can_write_it_does_not_make_every_pass_wr
     memory = replace(slot.status(), revision=revision)
     slot.deliver(wanted({"A": b"2"}), memory)
     assert slot.deliver(wanted({"A": b"2"}), memory).write is NONE
+
+
+def test_a_wave_that_is_decided_again_for_the_same_content_is_the_same_wave() -> None:
+    """Written and restarted, but a crash came before the status; then the Secret was deleted: no second restart."""
+    slot = delivered({"A": b"1"})
+    before = slot.status()
+    slot.deliver(wanted({"A": b"2"}), before, workloads=[WEB])
+    done = restarted(slot, WEB)
+    slot.obj = None
+    slot.deliver(wanted({"A": b"2"}), before, workloads=done, second=9)
+    assert finished(slot.wave, secret="app", workloads=done)

@@ -1,13 +1,14 @@
-"""Resync: compare what is known with what there is, for whatever events were lost. Reads only; writes nothing."""
+"""Load all objects at the start, and later compare what is known with what there is. Reads only; writes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
 
 from secretset.controller.store import HubStore
-from secretset.domain import names, record
+from secretset.domain import record
 from secretset.domain.names import Key, Kind
 from secretset.domain.regions import RegionRecord
 from secretset.kube import errors, paths
@@ -15,7 +16,20 @@ from secretset.kube.client import METADATA_ONLY, Client
 
 log = structlog.get_logger(__name__)
 
-_PAGE = "1000"
+_PAGE = "500"
+
+
+async def load(hub: Client, store: HubStore) -> None:
+    """Take in all objects before the first pass: objects share names, and those that do must know of each other.
+
+    Raises:
+        KubeError: the hub could not be asked.
+    """
+    async for item in _items(hub, paths.REGIONS):
+        store.apply_region(RegionRecord.parse(item), item.get("status") or {})
+    for kind in Kind:
+        async for item in _items(hub, paths.custom_list(kind)):
+            store.apply_set(record.parse(kind, item))
 
 
 async def resync(hub: Client, store: HubStore) -> None:
@@ -27,7 +41,7 @@ async def resync(hub: Client, store: HubStore) -> None:
         KubeError: the hub could not be asked; nothing was dropped then.
     """
     for kind in Kind:
-        there = await _names(hub, f"/apis/{names.API_VERSION}/{kind.plural}")
+        there = await _names(hub, paths.custom_list(kind))
         for key, known in [(key, known) for key, known in store.sets.items() if key.kind is kind]:
             if there.get((key.namespace, key.name)) != known.uid:
                 # It may have been created, or re-created, after the list was read: ask for itself.
@@ -58,15 +72,21 @@ async def _take_in(hub: Client, store: HubStore, key: Key, known_uid: str | None
 
 
 async def _names(hub: Client, path: str) -> dict[tuple[str, str], str]:
-    """(namespace, name) to uid of all objects of a list, metadata only, from a quorum."""
+    """(namespace, name) to uid of all objects of a list, metadata only."""
     found: dict[tuple[str, str], str] = {}
+    async for item in _items(hub, path, accept=METADATA_ONLY):
+        meta = item["metadata"]
+        found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+    return found
+
+
+async def _items(hub: Client, path: str, *, accept: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """The objects of a list, page by page, from a quorum."""
     token = ""
     while True:
-        params = {"limit": _PAGE} | ({"continue": token} if token else {})
-        page: dict[str, Any] = await hub.get(path, params, accept=METADATA_ONLY)
+        page = await hub.get(path, {"limit": _PAGE} | ({"continue": token} if token else {}), accept=accept)
         for item in page.get("items") or ():
-            meta = item["metadata"]
-            found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+            yield item
         token = page["metadata"].get("continue") or ""
         if not token:
-            return found
+            return

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from secretset.domain.names import Key
+from secretset.domain.names import Key, Kind
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import Organization, RegionRecord, resolve
 
@@ -41,6 +41,11 @@ class HubStore:
         self._on_region = on_region
         self._by_source: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._by_namespace: defaultdict[str, set[Key]] = defaultdict(set)
+
+    def knows(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
+        """Whether this very version of a set was seen; safe to ask from any thread."""
+        known = self.sets.get(Key(kind, metadata["namespace"], metadata["name"]))
+        return known is not None and known.resource_version == metadata["resourceVersion"]
 
     def apply_set(self, record: SetRecord) -> None:
         """A set was seen, by a watch or in the answer to a write of ours."""

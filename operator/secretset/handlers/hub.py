@@ -8,8 +8,9 @@ kopf's end would cancel tasks of ours and SIGKILL the process; an ERROR event fr
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import kopf
@@ -28,7 +29,10 @@ _RESTART_FIRST, _RESTART_LAST = 0.5, 15.0  # seconds
 
 
 class Sink(Protocol):
-    """What takes the events over; called in the controller's loop."""
+    """What takes the events over; called in the controller's loop, but for `knows`."""
+
+    def knows(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
+        """Whether this very version of a set was seen; safe to ask from any thread."""
 
     def apply_set(self, record: SetRecord) -> None:
         """A set was seen."""
@@ -72,6 +76,8 @@ class KopfThread:
     def stop(self) -> None:
         """Ask kopf to end; it takes up to a few seconds and is a daemon thread, so nobody has to wait for it."""
         self._stop.set()
+        # Its watchers meet closed loops and connections now, and would call that errors.
+        logging.getLogger("kopf").setLevel(logging.CRITICAL)
 
     @property
     def alive(self) -> bool:
@@ -119,7 +125,10 @@ class KopfThread:
         return registry
 
     def _hand_over_set(self, kind: Kind, event: Any) -> None:
-        record = parse(kind, event["object"])
+        obj = event["object"]
+        if event["type"] != "DELETED" and self._sink.knows(kind, obj["metadata"]):
+            return  # a list of what is known already: spare the loop thousands of records at the start
+        record = parse(kind, obj)
         if event["type"] == "DELETED":
             self._loop.call_soon_threadsafe(self._sink.forget_set, record.key, record.uid)
         else:
@@ -141,6 +150,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.queueing.idle_timeout = 0.2
+    settings.watching.chunk_size = 500
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None
     return settings

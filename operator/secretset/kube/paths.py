@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from secretset.domain import names
-from secretset.domain.names import Key
+from secretset.domain.names import Key, Kind
 from secretset.domain.workloads import WorkloadKind
 
 NAMESPACES = "/api/v1/namespaces"
@@ -38,6 +38,11 @@ def workloads(kind: WorkloadKind, namespace: str | None = None, name: str | None
 def custom(key: Key) -> str:
     """One custom resource."""
     return _path(f"/apis/{names.API_VERSION}", key.kind.plural, key.namespace, key.name)
+
+
+def custom_list(kind: Kind) -> str:
+    """All custom resources of a kind."""
+    return _path(f"/apis/{names.API_VERSION}", kind.plural, None, None)
 
 
 def region(name: str) -> str:
