@@ -97,7 +97,7 @@ class Slot:
             desired,
             assessment,
             keyring=keyring,
-            previous=seen.marks.wave if seen is not None and seen.marks is not None else remembered,
+            previous=seen.marks.wave if seen and seen.marks and not assessment.outdated else remembered,
             workloads=workloads,
             timestamp=at(second),
             now=EPOCH + second,

@@ -43,6 +43,8 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
     if region.spec.decommissioned:
         return
     namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
+    if context.store.lacks(region, namespace):
+        return
     client = await runner.usable()
     with region_problem(region.name, namespace):
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from secretset.controller.context import Context
 from secretset.controller.runner import RegionRunner
-from secretset.domain import plan, workloads
+from secretset.domain import plan, restarts, workloads
 from secretset.domain.marks import Marks
 from secretset.domain.observed import ObservedSecret
-from secretset.domain.plan import Delivered, Desired, Write
+from secretset.domain.plan import Assessment, Delivered, Desired, Write
+from secretset.domain.restarts import Wave
 from secretset.domain.workloads import WORKLOAD_KINDS, Workload
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
@@ -65,17 +66,20 @@ async def deliver(
     for _ in range(_ATTEMPTS):
         secret = None if unseen else await _read(client, desired)
         assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
-        if assessment.write is Write.NONE and secret is not None and secret.marks is not None:
-            _verified(runner, place, secret, desired)
-            return Delivery(marks=secret.marks)
+        wave = _wave(secret, assessment, record.wave if record is not None else None)
+        if secret is not None and secret.marks is not None and assessment.write is Write.NONE:
+            slots = runner.seen.workloads[desired.namespace].values()
+            if wave == secret.marks.wave or restarts.finished(wave, secret=desired.key.name, workloads=slots):
+                _verified(runner, place, secret, desired)
+                return Delivery(marks=secret.marks)
+            assessment = replace(assessment, write=Write.UPDATE, drift=True)  # somebody took the wave off
         if assessment.drift and (delay := runner.repair_delay(desired.key)) > 0:
             raise Postponed(delay)
-        memory = record.wave if record is not None and (secret is None or secret.marks is None) else None
         marks = plan.compose(
             desired,
             assessment,
             keyring=context.installation.keyring,
-            previous=secret.marks.wave if secret is not None and secret.marks is not None else memory,
+            previous=wave,
             workloads=await _listed(client, desired) if assessment.content_changed and desired.rule.automatic else (),
             timestamp=context.timestamp(),
             now=context.now(),
@@ -128,6 +132,12 @@ async def remove(
         raise errors.Conflict(409, "Conflict")
     runner.seen.secrets.pop((namespace, name), None)
     return False
+
+
+def _wave(secret: ObservedSecret | None, assessment: Assessment, remembered: Wave | None) -> Wave | None:
+    """The wave that is not over yet: that of the Secret, or what is remembered where the Secret lost its own."""
+    own = secret.marks.wave if secret is not None and secret.marks is not None and not assessment.outdated else None
+    return own or remembered
 
 
 async def _read(client: Client, desired: Desired) -> ObservedSecret | None:

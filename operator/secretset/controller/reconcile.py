@@ -127,6 +127,9 @@ class Reconciler:
         Raises:
             Problem: it cannot be followed.
         """
+        region = self._context.store.regions.get(runner.name or "")
+        if region and not region.spec.create_namespaces and self._context.store.lacks(region, namespace):
+            raise reasons.namespace_missing(region.name, namespace)
         pull = seen.key.kind is Kind.IMAGE_PULL_SECRET
         runner.place(seen.key, namespace, pull=pull)
         resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]

@@ -123,6 +123,10 @@ class HubStore:
             regions=self.regions,
         )
 
+    def lacks(self, region: RegionRecord, namespace: str) -> bool:
+        """Whether a namespace is known not to exist: roles end with their namespace, so to ask for it is forbidden."""
+        return region.kubeconfig is None and namespace not in self.organizations
+
     def older_twin(self, record: SetRecord) -> Key | None:
         """The object of the other kind that has this name, if it is the older of the two."""
         twin = self.sets.get(Key(record.key.kind.twin, record.key.namespace, record.key.name))

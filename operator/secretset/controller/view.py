@@ -76,6 +76,8 @@ class RegionView:
             return  # our own write, or an event from before it
         record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
         if record is not None:
+            if known is not None and known.owner == record.owner:
+                record.keep_wave(known)
             self.secrets[place] = record
             self._enqueue(record.owner)
         elif known is not None:

@@ -110,6 +110,11 @@ class SecretRecord:
             last_manager=secret.last_manager,
         )
 
+    def keep_wave(self, before: SecretRecord) -> None:
+        """Remember the wave that somebody took off the Secret, or that its older copy does not bear."""
+        if self.revision < before.revision or (self.revision == before.revision and self.wave is None):
+            self.wave = before.wave
+
 
 def decode_data(obj: Mapping[str, Any]) -> dict[str, bytes]:
     """The values of a Secret object, as bytes."""

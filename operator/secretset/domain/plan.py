@@ -143,7 +143,7 @@ def compose(
         desired: what should be there.
         assessment: what `assess` found.
         keyring: the installation's fingerprint keys.
-        previous: the wave that the Secret bears, or bore when it was last seen.
+        previous: the wave that the Secret bears, or bore when it was last seen; not that of an older copy of it.
         workloads: of a consistent list of the namespace; looked at only if the content changed.
         timestamp: now, in RFC 3339.
         now: now, in seconds since the epoch.
@@ -153,10 +153,11 @@ def compose(
     for name, fingerprint in fingerprints.items():
         created, updated = assessment.last_keys.get(name, (timestamp, timestamp))
         keys[name] = KeyMark(fingerprint, created, timestamp if name in assessment.changed_keys else updated)
-    wave = previous = None if assessment.outdated else previous
+    wave = previous
     if assessment.content_changed and desired.rule.automatic:
         wave = next_wave(
-            wave_id=f"{assessment.revision}-{int(now * 1000):x}",
+            # The same decision, made again after a crash, must be the same wave: no clock in its id.
+            wave_id=f"{assessment.revision}-{desired.uid[:8]}-{combine(fingerprints)[-8:]}",
             secret=desired.key.name,
             changed_keys=assessment.changed_keys,
             workloads=workloads,

@@ -24,6 +24,7 @@ MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
+CONNECTED = "CONNECTED"
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -121,7 +122,7 @@ class Client:
     async def watch(
         self, path: str, params: Mapping[str, str], *, accept: str | None = None, idle: float = 90.0
     ) -> AsyncIterator[dict[str, Any]]:
-        """Follow the events of a list.
+        """Follow the events of a list; the first event is of the type ``CONNECTED`` and has no object.
 
         Args:
             path: of the list.
@@ -147,6 +148,7 @@ class Client:
                 if response.status >= 400:
                     raw = await response.read()
                     raise errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+                yield {"type": CONNECTED}
                 async for event in _lines(response.content):
                     if event.get("type") == "ERROR":
                         status = event.get("object") or {}

@@ -6,6 +6,7 @@ its generated client costs more than the API server's share of the work (facts.m
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import tempfile
@@ -37,6 +38,9 @@ _UNUSABLE = (
     AttributeError,
     RecursionError,
 )
+
+# The library keeps its temporary files in a global, so loads do not overlap.
+_LOADING = asyncio.Lock()
 
 Authorize = Callable[[], Awaitable[str | None]]
 
@@ -91,10 +95,11 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
         raise ConfigError(f"there is no kubeconfig at '{path}'")
     configuration = kube_client.Configuration()
     try:
-        await kube_config.load_kube_config(
-            config_file=path, context=context, client_configuration=configuration, persist_config=False
-        )
-        return _credentials(configuration)
+        async with _LOADING:
+            await kube_config.load_kube_config(
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
+            )
+            return _credentials(configuration)
     except (*_UNUSABLE, yaml.YAMLError) as error:
         raise ConfigError(f"no usable kubeconfig at '{path}' ({type(error).__name__})") from None
 
@@ -109,18 +114,19 @@ async def from_kubeconfig(text: bytes) -> Credentials:
         ConfigError: it is none, or uses what is not allowed here.
     """
     document = _parse(text)
-    try:
-        configuration = kube_client.Configuration()
-        with tempfile.TemporaryDirectory(prefix="secretset-") as folder:
-            await kube_config.load_kube_config_from_dict(
-                document, client_configuration=configuration, temp_file_path=folder
-            )
-            return _credentials(configuration)
-    except _UNUSABLE:
-        raise ConfigError("it is not a usable kubeconfig") from None
-    finally:
-        # It remembers its files by their content: the next kubeconfig with this CA would get one that is gone.
-        kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001
+    async with _LOADING:
+        try:
+            configuration = kube_client.Configuration()
+            with tempfile.TemporaryDirectory(prefix="secretset-") as folder:
+                await kube_config.load_kube_config_from_dict(
+                    document, client_configuration=configuration, temp_file_path=folder
+                )
+                return _credentials(configuration)
+        except _UNUSABLE:
+            raise ConfigError("it is not a usable kubeconfig") from None
+        finally:
+            # It remembers its files by their content: the next kubeconfig with this CA would get one that is gone.
+            kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001
 
 
 def _parse(text: bytes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from secretset.kube import errors
-from secretset.kube.client import METADATA_ONLY, METADATA_ONLY_WATCH, Client
+from secretset.kube.client import CONNECTED, METADATA_ONLY, METADATA_ONLY_WATCH, Client
 
 log = structlog.get_logger(__name__)
 
@@ -117,13 +117,13 @@ class Watch:
             for item in page.get("items") or ():
                 seen.add(_identity(item))
                 self._known.add(_identity(item))
-                self._on_upsert(item)
+                self._hand_over(self._on_upsert, item)
             meta = page["metadata"]
             token = meta.get("continue") or ""
             if not token:
                 break
         for namespace, name in self._known - seen:
-            self._on_delete(namespace, name, None)
+            self._hand_over(self._on_delete, namespace, name, None)
         self._known = seen
         self.synced.set()
         self.tried.set()
@@ -139,15 +139,24 @@ class Watch:
         accept = METADATA_ONLY_WATCH if self._metadata_only else None
         async for event in self._client.watch(self._path, params, accept=accept):
             self._alive()
-            kind, item = event.get("type"), event["object"]
+            kind, item = event.get("type"), event.get("object")
+            if kind == CONNECTED or item is None:
+                continue
             if kind in {"ADDED", "MODIFIED"}:
                 self._known.add(_identity(item))
-                self._on_upsert(item)
+                self._hand_over(self._on_upsert, item)
             elif kind == "DELETED":
                 namespace, name = _identity(item)
                 self._known.discard((namespace, name))
-                self._on_delete(namespace, name, item)
+                self._hand_over(self._on_delete, namespace, name, item)
             yield str(item["metadata"]["resourceVersion"])
+
+    def _hand_over(self, handler: Callable[..., None], *args: Any) -> None:
+        """Call a handler; a defect in it, met with one odd object, must not end the watch of all others."""
+        try:
+            handler(*args)
+        except Exception as error:  # noqa: BLE001  (its text may hold anything, so only its type is told)
+            log.error("a handler failed", path=self._path, error=type(error).__name__)  # noqa: TRY400
 
     def _alive(self) -> None:
         self.last_contact = time.monotonic()
