@@ -29,7 +29,7 @@ async def clean_up(context: Context, runner: RegionRunner, fresh: SetRecord, obj
         return
     if (obj.get("spec") or {}).get("deletionPolicy") != "Retain":
         await _remove(context, runner, fresh, obj)
-    await remove_finalizer(context, obj)
+    await remove_finalizer(context, fresh)
 
 
 async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> None:

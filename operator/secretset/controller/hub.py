@@ -31,18 +31,28 @@ async def fetch(context: Context, seen: SetRecord) -> tuple[SetRecord, dict[str,
     return fresh, obj
 
 
-async def add_finalizer(context: Context, obj: dict[str, Any]) -> dict[str, Any]:
-    """Put our finalizer on an object, before anything of it is in a region."""
-    return await _set_finalizers(context, obj, [*(obj["metadata"].get("finalizers") or ()), names.FINALIZER])
+async def add_finalizer(context: Context, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]]:
+    """Put our finalizer on an object, before anything of it is in a region; returns the object as it is then.
+
+    The patch names the version that was seen, so its answer is as good as a read.
+
+    Raises:
+        Conflict: the object changed meanwhile.
+        NotFound: it is gone.
+    """
+    answer = await _set_finalizers(
+        context, seen.key, seen.uid, seen.resource_version, [*seen.finalizers, names.FINALIZER]
+    )
+    return record.parse(seen.key.kind, answer), answer
 
 
-async def remove_finalizer(context: Context, obj: dict[str, Any]) -> None:
+async def remove_finalizer(context: Context, fresh: SetRecord) -> None:
     """Take our finalizer off: nothing of the object is left in a region."""
-    left = [name for name in obj["metadata"].get("finalizers") or () if name != names.FINALIZER]
+    left = [name for name in fresh.finalizers if name != names.FINALIZER]
     with contextlib.suppress(errors.NotFound):
-        await _set_finalizers(context, obj, left)
+        await _set_finalizers(context, fresh.key, fresh.uid, fresh.resource_version, left)
     if not left:
-        context.store.forget_set(_key(obj), obj["metadata"]["uid"])
+        context.store.forget_set(fresh.key, fresh.uid)
 
 
 async def write_status(context: Context, obj: dict[str, Any], status: Mapping[str, Any]) -> float | None:
@@ -73,11 +83,10 @@ async def write_status(context: Context, obj: dict[str, Any], status: Mapping[st
     return None
 
 
-async def _set_finalizers(context: Context, obj: dict[str, Any], finalizers: list[str]) -> dict[str, Any]:
-    key, meta = _key(obj), obj["metadata"]
+async def _set_finalizers(context: Context, key: Key, uid: str, version: str, finalizers: list[str]) -> dict[str, Any]:
     patch = [
-        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
     ]
     try:

@@ -105,7 +105,7 @@ class Reconciler:
             settled, wait = self._settled(runner, seen)
             if settled:
                 return False, wait
-        found = await fetch(self._context, seen)
+        found = await self._read(seen)
         if found is None:
             return True, None
         store.forced.discard(key)
@@ -134,6 +134,14 @@ class Reconciler:
         runner.place(seen.key, namespace, pull=pull)
         resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]
         await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
+
+    async def _read(self, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:
+        """The object from a quorum; of one that is new and has a place, the finalizer's patch returns it."""
+        if not (seen.finalized or seen.deleting or self._context.store.older_twin(seen)):
+            with contextlib.suppress(Problem, errors.Conflict, errors.NotFound):
+                self._place(seen)
+                return await add_finalizer(self._context, seen)
+        return await fetch(self._context, seen)
 
     def _settled(self, runner: RegionRunner, seen: SetRecord) -> tuple[bool, float | None]:
         """Whether records alone show that nothing has to be done: no request is sent for such a set."""
@@ -200,7 +208,7 @@ class Reconciler:
                 rule=context.config.restart_rule(fresh.key.kind, spec.restart),
             )
             if not fresh.finalized:
-                obj = await add_finalizer(context, obj)
+                fresh, obj = await add_finalizer(context, fresh)
             await self._watched(runner, fresh, placed.namespace)
             with region_problem(desired.region, desired.namespace):
                 delivery = await self._deliver(runner, client, desired, fresh, previous)
