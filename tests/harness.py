@@ -168,7 +168,7 @@ def writes(plane: ControlPlane, *, user: str = USER) -> list[dict[str, Any]]:
     return [
         event
         for event in plane.audit_events()
-        if event["user"]["username"] == user
+        if event["user"].get("username") == user  # a request that was not authenticated has none
         and event["objectRef"]["resource"] not in {"selfsubjectaccessreviews", "events"}
     ]
 
@@ -423,6 +423,25 @@ def decoded(secret: Mapping[str, Any] | None) -> dict[str, bytes]:
 def region(name: str, **spec: Any) -> dict[str, Any]:
     """A Region."""
     return {"apiVersion": "secretset.dev/v1alpha1", "kind": "Region", "metadata": {"name": name}, "spec": spec}
+
+
+def kubeconfig_ref(name: str) -> dict[str, Any]:
+    """What a Region says of the Secret of `kubeconfig_secret`."""
+    ref = {"namespace": "secretset-system", "name": f"kubeconfig-{name}", "key": "config"}
+    return {"kubeconfigSecretRef": ref}
+
+
+def kubeconfig_secret(org: Org, name: str, config: str | None = None, **content: str) -> dict[str, Any]:
+    """Apply a kubeconfig Secret; return what a Region says of it."""
+    values = {**content, **({} if config is None else {"config": config})}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"kubeconfig-{name}", "namespace": "secretset-system"},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    org.apply(body)
+    return kubeconfig_ref(name)
 
 
 def forms(value: str) -> Iterator[str]:

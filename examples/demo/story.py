@@ -17,6 +17,9 @@ spec: {data: {TOKEN: {value: in-plain-text}}}
 """
 
 
+_SETS = ("-f", str(ROOT / "examples/secret-set.yaml"), "-f", str(ROOT / "examples/image-pull-secret.yaml"))
+
+
 class Teller:
     """Prints each step in a line with its time, and the command that shows it."""
 
@@ -36,67 +39,87 @@ def play(stage: Stage, tell: Teller, *, leash: bool) -> None:
     Raises:
         Failed: a step did not happen.
     """
-    hub, eu = stage.hub, stage.eu
     tell("two control planes are up: the hub, and eu-central as another cluster")
+    _install(stage, tell, leash=leash)
+    _deliver(stage, tell)
+    generation = _bind(stage, tell)
+    _heal(stage, tell, generation)
+    _rotate(stage, tell, generation)
+    _refuse(stage, tell)
+    _survive(stage, tell, generation + 1, leash=leash)
+    _clean(stage, tell)
+    if not leash:
+        stage.hub.kubectl("apply", *_SETS)  # something to look at
+
+
+def _install(stage: Stage, tell: Teller, *, leash: bool) -> None:
     stage.install()
     tell(
         "installed the CRDs and the roles of deploy/ (no cluster-wide access to Secrets)",
         "kubectl api-resources --api-group secretset.dev",
     )
     stage.start_operator(leash=leash)
-    hub.kubectl("apply", "-f", str(ROOT / "examples/regions.yaml"))
+    stage.hub.kubectl("apply", "-f", str(ROOT / "examples/regions.yaml"))
     for region in ("us-west", "eu-central"):
         wait_for(f"region {region} ready", partial(_ready, stage, "region", region))
     tell("the operator runs with its own service account; both regions are ready", "kubectl get regions")
 
-    hub.kubectl("apply", "-f", str(ROOT / "examples/source.yaml"))
-    hub.kubectl(
-        "apply", "-f", str(ROOT / "examples/secret-set.yaml"), "-f", str(ROOT / "examples/image-pull-secret.yaml")
-    )
+
+def _deliver(stage: Stage, tell: Teller) -> None:
+    stage.hub.kubectl("apply", "-f", str(ROOT / "examples/source.yaml"))
+    stage.hub.kubectl("apply", *_SETS)
     applied = time.monotonic()
     for kind, name in (("sset", "checkout"), ("sset", "checkout-eu"), ("ips", "docker-hub")):
         wait_for(f"{kind} {name} ready", partial(_ready, stage, kind, name))
-    _expect(stage.values(hub, US_NAMESPACE, "checkout"), "API_KEY", "change-me")
-    _expect(stage.values(eu, EU_NAMESPACE, "checkout-eu"), "API_KEY", "change-me")
-    seen = time.monotonic() - applied
-    tell(
-        f"two sets and a pull secret became native Secrets in their regions, seen ready after {seen:.1f} s",
-        "kubectl get sset,ips -n shop",
-    )
-    account = wait_for("attached", lambda: stage.object(hub, "serviceaccount", "default", "-n", US_NAMESPACE))
+    seconds = time.monotonic() - applied
+    _expect(stage.values(stage.hub, US_NAMESPACE, "checkout"), "API_KEY", "change-me")
+    _expect(stage.values(stage.eu, EU_NAMESPACE, "checkout-eu"), "API_KEY", "change-me")
+    account = stage.object(stage.hub, "serviceaccount", "default", "-n", US_NAMESPACE) or {}
     if {"name": "docker-hub"} not in (account.get("imagePullSecrets") or []):
         raise Failed("the pull secret was not attached to the ServiceAccount")
+    tell(
+        f"two sets and a pull secret became native Secrets in their regions, seen ready after {seconds:.1f} s",
+        "kubectl get sset,ips -n shop",
+    )
 
-    hub.kubectl("apply", "-f", str(ROOT / "examples/deployment.yaml"))
-    hub.kubectl("rollout", "status", "deployment/checkout", "-n", US_NAMESPACE, "--timeout=20s")
+
+def _bind(stage: Stage, tell: Teller) -> int:
+    """Returns the generation of the Deployment, which grows by one with each restart."""
+    stage.hub.kubectl("apply", "-f", str(ROOT / "examples/deployment.yaml"))
+    _rolled_out(stage)
     wait_for("bound", lambda: _status(stage, "sset", "checkout").get("workloads", {}).get("current") == 1)
     tell("a Deployment uses the Secret; the set counts it as bound", "kubectl get sset checkout -n shop")
+    return _generation(stage)
 
-    generation = _generation(stage)
+
+def _heal(stage: Stage, tell: Teller, generation: int) -> None:
+    secret = ("secret", "checkout", "-n", US_NAMESPACE)
     for text, command in (
-        ("edited", ["patch", "secret", "checkout", "-n", US_NAMESPACE, "-p", '{"stringData":{"API_KEY":"tampered"}}']),
-        ("deleted", ["delete", "secret", "checkout", "-n", US_NAMESPACE]),
+        ("edited", ("patch", *secret, "-p", '{"stringData":{"API_KEY":"tampered"}}')),
+        ("deleted", ("delete", *secret)),
     ):
-        hub.kubectl(*command)
+        stage.hub.kubectl(*command)
         began = time.monotonic()
-        wait_for("healed", lambda: (stage.values(hub, US_NAMESPACE, "checkout") or {}).get("API_KEY") == "change-me")
-        tell(
-            f"the Secret was {text} by hand, and put right within {time.monotonic() - began:.1f} s",
-            "kubectl get events -n shop",
-        )
+        wait_for("healed", partial(_holds, stage, "change-me"))
+        seconds = time.monotonic() - began
+        tell(f"the Secret was {text} by hand, and put right within {seconds:.1f} s", "kubectl get events -n shop")
     if _generation(stage) != generation:
         raise Failed("repaired drift restarted the Deployment")
 
-    hub.kubectl("patch", "secret", "checkout-values", "-n", ORGANIZATION, "-p", '{"stringData":{"api-key":"rotated"}}')
+
+def _rotate(stage: Stage, tell: Teller, generation: int) -> None:
+    patch = '{"stringData":{"api-key":"rotated"}}'
+    stage.hub.kubectl("patch", "secret", "checkout-values", "-n", ORGANIZATION, "-p", patch)
     began = time.monotonic()
-    wait_for("delivered", lambda: (stage.values(hub, US_NAMESPACE, "checkout") or {}).get("API_KEY") == "rotated")
-    delivered = time.monotonic() - began
+    wait_for("delivered", partial(_holds, stage, "rotated"))
     wait_for(
-        "delivered abroad", lambda: (stage.values(eu, EU_NAMESPACE, "checkout-eu") or {}).get("API_KEY") == "rotated"
+        "delivered abroad",
+        lambda: (stage.values(stage.eu, EU_NAMESPACE, "checkout-eu") or {}).get("API_KEY") == "rotated",
     )
+    delivered = time.monotonic() - began
     wait_for("restarted", lambda: _generation(stage) == generation + 1)
     restarted = time.monotonic() - began
-    hub.kubectl("rollout", "status", "deployment/checkout", "-n", US_NAMESPACE, "--timeout=20s")
+    _rolled_out(stage)
     wait_for("rolled out", lambda: _condition(stage, "RolledOut") == "True")
     tell(
         f"the source changed: both regions had it after {delivered:.1f} s; the Deployment was restarted once, "
@@ -104,46 +127,48 @@ def play(stage: Stage, tell: Teller, *, leash: bool) -> None:
         "kubectl get sset checkout -n shop -o yaml",
     )
 
-    refused = hub.kubectl("apply", "-f", "-", input=_PLAIN, check=False)
-    if (
-        refused.returncode == 0
-        or "plain text is never stored" not in refused.stderr
-        or "in-plain-text" in refused.stderr
-    ):
-        raise Failed("a value in plain text was not refused, or was echoed")
-    tell("a value in plain text is refused, and not echoed: " + refused.stderr.strip().rsplit(": ", 1)[-1][:60] + "…")
 
-    before = len(_written(hub)), len(_written(eu))
+def _refuse(stage: Stage, tell: Teller) -> None:
+    refused = stage.hub.kubectl("apply", "-f", "-", input=_PLAIN, check=False)
+    told = refused.stderr
+    if refused.returncode == 0 or "plain text is never stored" not in told or "in-plain-text" in told:
+        raise Failed("a value in plain text was not refused, or was echoed")
+    tell("a value in plain text was refused, and not echoed", "kubectl explain secretset.spec.data")
+
+
+def _survive(stage: Stage, tell: Teller, generation: int, *, leash: bool) -> None:
+    before = len(_written(stage.hub)), len(_written(stage.eu))
     stage.kill_operator()
     stage.start_operator(leash=leash)
     wait_for("ready again", lambda: stage.log.read_text().count(" ready ") >= 2)
     time.sleep(3.0)
-    if writes := _written(hub)[before[0] :] + _written(eu)[before[1] :]:
+    if writes := _written(stage.hub)[before[0] :] + _written(stage.eu)[before[1] :]:
         raise Failed(f"a restart of the operator wrote something: {', '.join(writes)}")
-    if _generation(stage) != generation + 1:
+    if _generation(stage) != generation:
         raise Failed("a restart of the operator restarted the Deployment")
     tell("the operator was killed and started again: it wrote nothing and restarted nothing")
 
-    hub.kubectl(
-        "delete",
-        "-f",
-        str(ROOT / "examples/secret-set.yaml"),
-        "-f",
-        str(ROOT / "examples/image-pull-secret.yaml"),
-        "--timeout=20s",
-    )
-    account = stage.object(hub, "serviceaccount", "default", "-n", US_NAMESPACE) or {}
+
+def _clean(stage: Stage, tell: Teller) -> None:
+    stage.hub.kubectl("delete", *_SETS, "--timeout=20s")
+    account = stage.object(stage.hub, "serviceaccount", "default", "-n", US_NAMESPACE) or {}
     left = {
-        "checkout in us-west": stage.values(hub, US_NAMESPACE, "checkout"),
-        "checkout-eu in eu-central": stage.values(eu, EU_NAMESPACE, "checkout-eu"),
-        "docker-hub in us-west": stage.values(hub, US_NAMESPACE, "docker-hub"),
+        "checkout in us-west": stage.values(stage.hub, US_NAMESPACE, "checkout"),
+        "checkout-eu in eu-central": stage.values(stage.eu, EU_NAMESPACE, "checkout-eu"),
+        "docker-hub in us-west": stage.values(stage.hub, US_NAMESPACE, "docker-hub"),
         "imagePullSecrets of the ServiceAccount": account.get("imagePullSecrets"),
     }
     if any(left.values()):
         raise Failed(f"left after the deletion: {', '.join(name for name, found in left.items() if found)}")
     tell("the sets were deleted, and nothing is left of them in the regions", "kubectl get secrets -A")
-    if not leash:
-        hub.kubectl("apply", *_SETS)
+
+
+def _holds(stage: Stage, value: str) -> bool:
+    return (stage.values(stage.hub, US_NAMESPACE, "checkout") or {}).get("API_KEY") == value
+
+
+def _rolled_out(stage: Stage) -> None:
+    stage.hub.kubectl("rollout", "status", "deployment/checkout", "-n", US_NAMESPACE, "--timeout=20s")
 
 
 def _status(stage: Stage, kind: str, name: str) -> dict[str, Any]:

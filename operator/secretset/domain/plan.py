@@ -233,8 +233,9 @@ def _newest(marks: Marks | None, delivered: Delivered | None, keyring: Keyring) 
         return marks
     if marks.revision != delivered.revision:
         return marks if marks.revision > delivered.revision else delivered
-    damaged = (
-        key_id_of(marks.fingerprint) == key_id_of(delivered.fingerprint) and marks.fingerprint != delivered.fingerprint
+    damaged = marks.fingerprint != delivered.fingerprint and (
+        key_id_of(marks.fingerprint) == key_id_of(delivered.fingerprint)
+        or not all(keyring.knows(mark.fingerprint) for mark in marks.keys.values())
     )
     return delivered if damaged else marks
 
