@@ -46,7 +46,7 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
     if context.store.lacks(region, namespace):
         return
     client = await runner.usable()
-    with region_problem(region.name, namespace):
+    with region_problem(region.name, namespace, runner.credentials):
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
             runner.place(fresh.key, namespace, pull=True)
             await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)

@@ -146,6 +146,8 @@ class Reconciler:
     def _settled(self, runner: RegionRunner, seen: SetRecord) -> tuple[bool, float | None]:
         """Whether records alone show that nothing has to be done: no request is sent for such a set."""
         context = self._context
+        if runner.problem is not None and seen.tells(runner.problem.reason):
+            return True, None  # all that can be done is done; when the region is back, its sets are looked at
         if seen.deleting or not seen.finalized or not seen.settled_status or context.store.older_twin(seen):
             return False, None
         try:
@@ -210,7 +212,7 @@ class Reconciler:
             if not fresh.finalized:
                 fresh, obj = await add_finalizer(context, fresh)
             await self._watched(runner, fresh, placed.namespace)
-            with region_problem(desired.region, desired.namespace):
+            with region_problem(desired.region, desired.namespace, runner.credentials):
                 delivery = await self._deliver(runner, client, desired, fresh, previous)
                 done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
             counts = restarts.count(
@@ -234,7 +236,7 @@ class Reconciler:
             wanted = status.unsynced(
                 problem,
                 generation=fresh.generation,
-                region=context.store.region_of(fresh),
+                region=self._known_region(fresh),
                 previous=previous,
                 timestamp=context.timestamp(),
             )
@@ -244,6 +246,11 @@ class Reconciler:
             wait = later if wait is None else min(wait, later)
         tell.problem(context, fresh, previous, problem)
         return wait
+
+    def _known_region(self, seen: SetRecord) -> str | None:
+        """The region of a set, for its status; a default that does not exist is not kept there for ever."""
+        name = self._context.store.region_of(seen)
+        return name if name in self._context.store.regions else None
 
     def _place(self, seen: SetRecord) -> Placed:
         """Where a set lives, by the rules of the platform team.
@@ -310,7 +317,7 @@ class Reconciler:
             wanted = status.unsynced(
                 problem,
                 generation=fresh.generation,
-                region=context.store.region_of(fresh),
+                region=self._known_region(fresh),
                 previous=previous,
                 timestamp=context.timestamp(),
             )

@@ -275,7 +275,8 @@ class RegionRunner:
             remembered=partial(self.seen.known_workloads, kind),
         )
 
-    def _look_again(self) -> None:
+    def _look_again(self, namespace: str) -> None:
         """A watch began to fail, or is back, perhaps because a right was granted: records tell who is concerned."""
-        for key in self.placed:
-            self.queue.add(key)
+        for key, place in self.placed.items():
+            if namespace in {"", place}:
+                self.queue.add(key)

@@ -10,7 +10,7 @@ from secretset.kube import errors
 
 
 @contextmanager
-def region_problem(region: str, namespace: str) -> Iterator[None]:
+def region_problem(region: str, namespace: str, credentials: str = "its credentials") -> Iterator[None]:
     """Turn errors of a region's API server into problems; conflicts pass, because they only mean: look again.
 
     Raises:
@@ -27,7 +27,7 @@ def region_problem(region: str, namespace: str) -> Iterator[None]:
     except errors.NotFound:
         raise reasons.namespace_missing(region, namespace) from None
     except errors.Unauthorized:
-        raise reasons.region_not_ready(region, "its credentials are not accepted.") from None
+        raise reasons.region_not_ready(region, f"{credentials} are not accepted.") from None
     except errors.Throttled as error:
         raise reasons.retrying(f"Region '{region}' asks to wait", after=error.retry_after) from None
     except errors.Invalid:

@@ -62,7 +62,7 @@ class Reason(StrEnum):
 _RULES: dict[Reason, tuple[Phase, Retry]] = {
     Reason.ACCEPTED: (Phase.PENDING, Retry.WATCHED),
     Reason.REGION_UNREACHABLE: (Phase.PENDING, Retry.BACKOFF),
-    Reason.REGION_NOT_READY: (Phase.PENDING, Retry.WATCHED),
+    Reason.REGION_NOT_READY: (Phase.PENDING, Retry.BACKOFF),
     Reason.SOURCE_MISSING: (Phase.PENDING, Retry.WATCHED),
     Reason.NAMESPACE_MISSING: (Phase.PENDING, Retry.BACKOFF),
     Reason.RETRYING: (Phase.PENDING, Retry.BACKOFF),

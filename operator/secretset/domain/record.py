@@ -14,6 +14,7 @@ from secretset.domain.fingerprint import digest
 from secretset.domain.models import ImagePullSecretSpec, RestartSpec, SecretSetSpec, SecretValue, WorkloadCounts
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import SecretRecord
+from secretset.domain.reasons import Reason
 
 Spec = SecretSetSpec | ImagePullSecretSpec
 
@@ -59,6 +60,10 @@ class SetRecord:
     def settled_status(self) -> bool:
         """Whether the status says ready, of this generation."""
         return self.phase == "ready" and self.observed_generation == self.generation
+
+    def tells(self, reason: Reason) -> bool:
+        """Whether the status gives this reason, of this generation, and the object is not being deleted."""
+        return self.reason == reason and self.observed_generation == self.generation and not self.deleting
 
     def inputs(self, sources: Mapping[tuple[str, str], tuple[str, str]]) -> str | None:
         """Hash of everything that the content is made from now; None while a source is unknown.

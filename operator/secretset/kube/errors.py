@@ -114,6 +114,8 @@ def from_status(code: int, status: Mapping[str, Any], retry_after: str | None = 
         # The one text we look at: the quota plugin gives no machine-readable reason, and Kubernetes' own controllers
         # recognise it so. Its text names resources and amounts, and is not kept.
         kind = QuotaExceeded
+    elif code == 403 and "status unknown for quota" in str(status.get("message") or ""):
+        kind = Throttled  # a quota that is seconds old: its controller has not counted yet
     return kind(code, reason, retry_after=_seconds(retry_after))
 
 

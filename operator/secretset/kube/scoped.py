@@ -24,7 +24,7 @@ class ScopedWatch:
     """Follows one resource in the namespaces that are needed.
 
     Args:
-        on_link: called when a watch begins to fail, or is back.
+        on_link: called with its namespace (empty for all) when a watch begins to fail, or is back.
         remembered: (namespace, name) of all objects that were handed over before, by this or an earlier instance.
     """
 
@@ -38,7 +38,7 @@ class ScopedWatch:
         on_upsert: Upsert,
         on_delete: Delete,
         label_selector: str | None = None,
-        on_link: Callable[[], None] | None = None,
+        on_link: Callable[[str], None] | None = None,
         remembered: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class ScopedWatch:
         self._on_upsert = on_upsert
         self._on_delete = on_delete
         self._selector = label_selector
-        self._on_link = on_link or (lambda: None)
+        self._on_link = on_link or (lambda _: None)
         self._remembered = remembered
         self._everywhere: bool | None = None
         self._needed: set[str] = set()
@@ -145,4 +145,4 @@ class ScopedWatch:
             self._tasks.pop(_ALL).cancel()
             for needed in self._needed:
                 self._follow(needed)
-        self._on_link()
+        self._on_link(namespace)

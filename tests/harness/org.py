@@ -1,193 +1,24 @@
-"""What the integration tests stand on: the real operator as a process, and organizations of one's own to use it in.
-
-The operator runs with the service account and the roles of deploy/, so every test is also a test of those. Each test
-takes an organization with names of its own; nothing is shared but the planes and the process.
-"""
+"""An organization of a test's own: what a user does there with kubectl, and what they see."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import re
 import secrets
-import signal
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from harness.manifests import decoded, kubeconfig_ref, namespace, region, value_from
+from harness.process import ROOT, described, writes
+from harness.waiting import eventually
 from kubelab.plane import ControlPlane
 
-ROOT = Path(__file__).resolve().parents[1]
-OPERATOR_ACCOUNT = ("secretset-system", "secretset-operator")
-USER = "system:serviceaccount:secretset-system:secretset-operator"
-SOON = 15.0  # seconds after which something that should happen at once counts as not happened
-
 Manifest = Mapping[str, Any]
-
-
-def eventually(check: Callable[[], Any], what: str = "", *, seconds: float = SOON) -> Any:
-    """Poll until ``check`` returns something true, and return it; the last value is told on failure."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what or 'it'} did not happen within {seconds:.0f} s; last seen: {found!r}")
-        time.sleep(0.03)
-
-
-def holds(check: Callable[[], Any], *, seconds: float) -> None:
-    """Assert that something stays so for a while."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert check()
-        time.sleep(0.1)
-
-
-def install_hub(plane: ControlPlane) -> None:
-    """CRDs, namespace and roles, as deploy/ has them."""
-    plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-    plane.kubectl("apply", "-f", str(ROOT / "deploy/namespace.yaml"), "-f", str(ROOT / "deploy/rbac.yaml"))
-    for plural in ("secretsets", "imagepullsecrets", "regions"):
-        plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.secretset.dev", "--timeout=20s")
-
-
-def install_region_cluster(plane: ControlPlane) -> None:
-    """What another cluster needs to be a region."""
-    plane.kubectl("apply", "-f", str(ROOT / "deploy/region-cluster.yaml"))
-
-
-class OperatorProcess:
-    """The operator as a process; ends with the tests, whatever ends them."""
-
-    def __init__(self, plane: ControlPlane, *flags: str, kubeconfig: Path | None = None) -> None:
-        self.plane = plane
-        self.log = plane.data_dir / f"operator-{secrets.token_hex(3)}.log"
-        self._flags = flags
-        self._kubeconfig = kubeconfig or plane.service_account_kubeconfig(*OPERATOR_ACCOUNT)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *, wait: bool = True) -> None:
-        """Start, and wait until it says that it is ready."""
-        already = self._count_ready()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "kubelab.leashed"),
-                    *(sys.executable, "-m", "secretset", "operator", "--kubeconfig", str(self._kubeconfig)),
-                    *("--port", "0", "--log-level", "debug", "--log-format", "json", *self._flags),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                # A kubeconfig of whoever runs the tests must not be mixed in.
-                env={key: value for key, value in os.environ.items() if key != "KUBECONFIG"},
-            )
-        if wait:
-            eventually(lambda: self._count_ready() > already, "the operator's readiness", seconds=30)
-
-    def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
-        process = self._running()
-        process.terminate()
-        return self._ended(process)
-
-    def kill(self) -> None:
-        """As a crash ends it."""
-        process = self._running()
-        os.killpg(process.pid, signal.SIGKILL)
-        self._ended(process)
-
-    def restart(self) -> None:
-        """Kill and start again."""
-        self.kill()
-        self.start()
-
-    def pause(self) -> None:
-        """Hold it still, as a starved node does; `resume` lets it go on."""
-        os.killpg(self._running().pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        os.killpg(self._running().pid, signal.SIGCONT)
-
-    @property
-    def running(self) -> bool:
-        """Whether the process lives."""
-        return self._process is not None and self._process.poll() is None
-
-    def url(self, path: str) -> str:
-        """Of the newest process."""
-        found = re.findall(r'"address": ?"(http://[^"]+)"', self.log.read_text())
-        return f"{found[-1]}{path}"
-
-    def fetch(self, path: str) -> tuple[int, str]:
-        """GET a path of its HTTP server."""
-        try:
-            with urllib.request.urlopen(self.url(path), timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Its log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-
-    def writes(self) -> list[dict[str, Any]]:
-        """Audit events of what it wrote to the hub; access reviews are questions, and events are counted apart."""
-        return writes(self.plane)
-
-    def _count_ready(self) -> int:
-        return self.log.read_text().count('"event": "ready"') if self.log.exists() else 0
-
-    def _ended(self, process: subprocess.Popen[bytes]) -> int:
-        code = process.wait(20)
-        assert process.stdin is not None
-        process.stdin.close()
-        self._process = None
-        return code
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None
-        return self._process
-
-
-def writes(plane: ControlPlane, *, user: str = USER) -> list[dict[str, Any]]:
-    """Audit events of a user's writes; access reviews and Events apart."""
-    return [
-        event
-        for event in plane.audit_events()
-        if event["user"].get("username") == user  # a request that was not authenticated has none
-        and event["objectRef"]["resource"] not in {"selfsubjectaccessreviews", "events"}
-    ]
-
-
-def described(events: list[dict[str, Any]]) -> list[str]:
-    """Audit events as ``verb resource[/subresource] name``, for assertions that read well."""
-    return [
-        " ".join(
-            filter(
-                None,
-                (
-                    event["verb"],
-                    "/".join(filter(None, (event["objectRef"]["resource"], event["objectRef"].get("subresource")))),
-                    event["objectRef"].get("name"),
-                ),
-            )
-        )
-        for event in events
-    ]
 
 
 class Org:
@@ -204,7 +35,7 @@ class Org:
 
     def create(self) -> Org:
         """Namespaces, and the operator's roles in them."""
-        documents = [_namespace(self.name), _namespace(self.regional)]
+        documents = [namespace(self.name), namespace(self.regional)]
         organization = yaml.safe_load((ROOT / "deploy/organization.yaml").read_text())
         regional = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
         organization["metadata"]["namespace"], regional["metadata"]["namespace"] = self.name, self.regional
@@ -387,50 +218,6 @@ def guarded(org: Org) -> Iterator[Org]:
         org.forget_regions()
 
 
-def regional_role(namespace: str) -> dict[str, Any]:
-    """What lets the operator work in a regional namespace, as deploy/ has it."""
-    role: dict[str, Any] = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
-    role["metadata"]["namespace"] = namespace
-    return role
-
-
-def namespace(name: str) -> dict[str, Any]:
-    """A Namespace."""
-    return _namespace(name)
-
-
-def value_from(name: str, key: str) -> dict[str, Any]:
-    """An entry of spec.data that reads a Secret."""
-    return {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
-
-
-def env_from(secret: str) -> dict[str, Any]:
-    """A pod spec that takes a whole Secret into its environment."""
-    return {"containers": [{"name": "app", "image": "app:1", "envFrom": [{"secretRef": {"name": secret}}]}]}
-
-
-def env_key(secret: str, key: str) -> dict[str, Any]:
-    """A pod spec that reads one key of a Secret."""
-    ref = {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-    return {"containers": [{"name": "app", "image": "app:1", "env": [ref]}]}
-
-
-def decoded(secret: Mapping[str, Any] | None) -> dict[str, bytes]:
-    """The values of a Secret object."""
-    return {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()}
-
-
-def region(name: str, **spec: Any) -> dict[str, Any]:
-    """A Region."""
-    return {"apiVersion": "secretset.dev/v1alpha1", "kind": "Region", "metadata": {"name": name}, "spec": spec}
-
-
-def kubeconfig_ref(name: str) -> dict[str, Any]:
-    """What a Region says of the Secret of `kubeconfig_secret`."""
-    ref = {"namespace": "secretset-system", "name": f"kubeconfig-{name}", "key": "config"}
-    return {"kubeconfigSecretRef": ref}
-
-
 def kubeconfig_secret(org: Org, name: str, config: str | None = None, **content: str) -> dict[str, Any]:
     """Apply a kubeconfig Secret; return what a Region says of it."""
     values = {**content, **({} if config is None else {"config": config})}
@@ -442,18 +229,3 @@ def kubeconfig_secret(org: Org, name: str, config: str | None = None, **content:
     }
     org.apply(body)
     return kubeconfig_ref(name)
-
-
-def forms(value: str) -> Iterator[str]:
-    """The forms in which a value may leak: raw, hex, base64 at its three alignments, base64url."""
-    raw = value.encode()
-    yield value
-    yield raw.hex()
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-        yield text[4 if shift else 0 : -2]
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")[:-2]
-
-
-def _namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -1,0 +1,55 @@
+"""What the integration tests stand on: the real operator as a process, and organizations of one's own to use it in.
+
+The operator runs with the service account and the roles of deploy/, so every test is also a test of those. Each test
+takes an organization with names of its own; nothing is shared but the planes and the process.
+"""
+
+from harness.manifests import (
+    decoded,
+    env_from,
+    env_key,
+    forms,
+    kubeconfig_ref,
+    namespace,
+    region,
+    regional_role,
+    value_from,
+)
+from harness.org import Org, guarded, kubeconfig_secret
+from harness.process import (
+    OPERATOR_ACCOUNT,
+    ROOT,
+    USER,
+    OperatorProcess,
+    described,
+    install_hub,
+    install_region_cluster,
+    writes,
+)
+from harness.waiting import SOON, eventually, holds
+
+__all__ = [
+    "OPERATOR_ACCOUNT",
+    "ROOT",
+    "SOON",
+    "USER",
+    "OperatorProcess",
+    "Org",
+    "decoded",
+    "described",
+    "env_from",
+    "env_key",
+    "eventually",
+    "forms",
+    "guarded",
+    "holds",
+    "install_hub",
+    "install_region_cluster",
+    "kubeconfig_ref",
+    "kubeconfig_secret",
+    "namespace",
+    "region",
+    "regional_role",
+    "value_from",
+    "writes",
+]

@@ -1,0 +1,66 @@
+"""Small parts of manifests, and the forms that a value can take."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from harness.process import ROOT
+
+
+def regional_role(namespace: str) -> dict[str, Any]:
+    """What lets the operator work in a regional namespace, as deploy/ has it."""
+    role: dict[str, Any] = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
+    role["metadata"]["namespace"] = namespace
+    return role
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """A Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def value_from(name: str, key: str) -> dict[str, Any]:
+    """An entry of spec.data that reads a Secret."""
+    return {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+
+
+def env_from(secret: str) -> dict[str, Any]:
+    """A pod spec that takes a whole Secret into its environment."""
+    return {"containers": [{"name": "app", "image": "app:1", "envFrom": [{"secretRef": {"name": secret}}]}]}
+
+
+def env_key(secret: str, key: str) -> dict[str, Any]:
+    """A pod spec that reads one key of a Secret."""
+    ref = {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+    return {"containers": [{"name": "app", "image": "app:1", "env": [ref]}]}
+
+
+def decoded(secret: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """The values of a Secret object."""
+    return {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()}
+
+
+def region(name: str, **spec: Any) -> dict[str, Any]:
+    """A Region."""
+    return {"apiVersion": "secretset.dev/v1alpha1", "kind": "Region", "metadata": {"name": name}, "spec": spec}
+
+
+def kubeconfig_ref(name: str) -> dict[str, Any]:
+    """What a Region says of the Secret of `kubeconfig_secret`."""
+    ref = {"namespace": "secretset-system", "name": f"kubeconfig-{name}", "key": "config"}
+    return {"kubeconfigSecretRef": ref}
+
+
+def forms(value: str) -> Iterator[str]:
+    """The forms in which a value may leak: raw, hex, base64 at its three alignments, base64url."""
+    raw = value.encode()
+    yield value
+    yield raw.hex()
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        yield text[4 if shift else 0 : -2]
+    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")[:-2]
