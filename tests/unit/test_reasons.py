@@ -16,7 +16,7 @@ WATCHED, AGAIN, BACKOFF = Retry.WATCHED, Retry.LOOK_AGAIN, Retry.BACKOFF
 TABLE = {  # design.md, "Status"
     "Accepted": (P, WATCHED),
     "RegionUnreachable": (P, BACKOFF),
-    "RegionNotReady": (P, WATCHED),
+    "RegionNotReady": (P, BACKOFF),
     "SourceMissing": (P, WATCHED),
     "NamespaceMissing": (P, BACKOFF),
     "Retrying": (P, BACKOFF),

@@ -29,6 +29,7 @@ def synced(second: int = 5, previous: Any = None, found: WorkloadCounts | None =
         place=PLACE,
         marks=marks,
         counts=found or counts(),
+        restarted=kw.get("restarted", ""),
         previous=previous,
         timestamp=at(second),
     )
@@ -116,9 +117,10 @@ def test_an_unsynced_set_tells_why_as_kstatus_wants_it(problem: Problem, phase: 
 
 
 def test_a_failure_keeps_what_was_delivered() -> None:
-    before = synced(found=counts(current=1))
+    before = synced(found=counts(current=1), restarted="2-u")
     found = unsynced(reasons.unseal_failed("A"), 7, before, region=None)
-    assert all(found[name] == before[name] for name in status._KEPT)
+    assert all(found.get(name) == before.get(name) for name in status._KEPT)
+    assert before["restartedFor"] == "2-u"
     assert found["region"] == "us"
     assert condition(found, "RolledOut") == condition(before, "RolledOut")
     assert status.delivered(found) == status.delivered(before)

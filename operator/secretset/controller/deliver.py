@@ -66,7 +66,8 @@ async def deliver(
     for _ in range(_ATTEMPTS):
         secret = None if unseen else await _read(client, desired)
         assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
-        wave = _wave(secret, assessment, record.wave if record is not None else None)
+        restarted = delivered.restarted if delivered else ""
+        wave = restarts.unfinished(_wave(secret, assessment, record.wave if record is not None else None), restarted)
         if secret is not None and secret.marks is not None and assessment.write is Write.NONE:
             slots = runner.seen.workloads[desired.namespace].values()
             if wave == secret.marks.wave or restarts.finished(wave, secret=desired.key.name, workloads=slots):

@@ -16,7 +16,7 @@ from secretset.kube.client import JSON_PATCH
 
 # At most one status write per set and second while only its rollout moves on.
 ROLLOUT_STATUS_SECONDS = 1.0
-_ROLLOUT_FIELDS = frozenset({"workloads", "conditions"})
+_ROLLOUT_FIELDS = frozenset({"workloads", "conditions", "restartedFor"})
 
 
 async def fetch(context: Context, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:

@@ -166,8 +166,11 @@ class Reconciler:
             return False, None
         rule = context.config.restart_rule(seen.key.kind, seen.restart)
         slots = runner.seen.workloads[placed.namespace].values()
-        due = restarts.due(secret.wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
-        counts = restarts.count(secret.wave, secret=seen.key.name, workloads=slots, rule=rule)
+        wave = restarts.unfinished(secret.wave, seen.restarted)
+        if wave is not None and restarts.finished(wave, secret=seen.key.name, workloads=slots):
+            return False, None  # the status does not say so yet
+        due = restarts.due(wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
+        counts = restarts.count(wave, secret=seen.key.name, workloads=slots, rule=rule)
         if due.workloads or not seen.reports(secret, counts):
             return False, None
         if seen.key.kind is Kind.IMAGE_PULL_SECRET and not self._attached(runner, placed, seen):
@@ -215,17 +218,15 @@ class Reconciler:
             with region_problem(desired.region, desired.namespace, runner.credentials):
                 delivery = await self._deliver(runner, client, desired, fresh, previous)
                 done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
-            counts = restarts.count(
-                delivery.marks.wave,
-                secret=fresh.key.name,
-                workloads=runner.seen.workloads[placed.namespace].values(),
-                rule=desired.rule,
-            )
+            slots = runner.seen.workloads[placed.namespace].values()
+            wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
+            over = restarts.finished(wave, secret=fresh.key.name, workloads=slots)
             wanted = status.synced(
                 generation=fresh.generation,
                 place=status.Place(region=placed.region.name, namespace=placed.namespace, name=fresh.key.name),
                 marks=delivery.marks,
-                counts=counts,
+                counts=restarts.count(wave, secret=fresh.key.name, workloads=slots, rule=desired.rule),
+                restarted=delivery.marks.wave.id if delivery.marks.wave and over else fresh.restarted,
                 previous=previous,
                 timestamp=context.timestamp(),
             )
@@ -296,7 +297,8 @@ class Reconciler:
     async def _follow_up(
         self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
     ) -> tuple[list[Any], float | None]:
-        done, wait = await carry_out.restart(self._context, runner, client, desired, delivery.marks.wave)
+        wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
+        done, wait = await carry_out.restart(self._context, runner, client, desired, wave)
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
             await carry_out.attach(
                 self._context,

@@ -44,10 +44,12 @@ class Delivered:
 
     Attributes:
         keys: name to (created, updated).
+        restarted: id of the wave whose restarts were all made.
     """
 
     revision: int
     fingerprint: str
+    restarted: str = ""
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -143,7 +145,7 @@ def compose(
         desired: what should be there.
         assessment: what `assess` found.
         keyring: the installation's fingerprint keys.
-        previous: the wave that the Secret bears, or bore when it was last seen; not that of an older copy of it.
+        previous: the wave that is not over yet; never that of an older copy of the Secret.
         workloads: of a consistent list of the namespace; looked at only if the content changed.
         timestamp: now, in RFC 3339.
         now: now, in seconds since the epoch.

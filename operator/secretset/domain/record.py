@@ -27,6 +27,7 @@ class SetRecord:
         spec_inputs: hash of the part of the spec that content is made from (references and ciphertext).
         sources: names of the source Secrets that it reads.
         poke: the annotation that forces a pass.
+        restarted: id of the wave whose restarts were all made.
         delivered: a managed Secret was reported in the status.
     """
 
@@ -49,6 +50,7 @@ class SetRecord:
     observed_generation: int
     revision: int
     counts: WorkloadCounts | None
+    restarted: str
     delivered: bool
 
     @property
@@ -142,6 +144,7 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         observed_generation=status.get("observedGeneration", -1),
         revision=status.get("revision") or 0,
         counts=_counts(status.get("workloads")),
+        restarted=status.get("restartedFor") or "",
         delivered="secretRef" in status,
     )
 

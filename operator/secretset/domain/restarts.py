@@ -54,6 +54,14 @@ class Wave:
         )
 
 
+def unfinished(wave: Wave | None, restarted: str) -> Wave | None:
+    """A wave, unless the status says that all its restarts were made.
+
+    The marks on workloads do not outlive `kubectl rollout undo` and `kubectl replace`: both bring old annotations back.
+    """
+    return None if wave is None or wave.id == restarted else wave
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestartRule:
     """The restart section of a spec with what is absent filled in.

@@ -12,7 +12,17 @@ from secretset.domain.plan import Delivered
 from secretset.domain.reasons import Phase, Problem, Reason
 
 # What a failure leaves as it was: the Secret that was delivered before is still there.
-_KEPT = ("secretRef", "revision", "fingerprint", "keyCount", "keys", "createdAt", "updatedAt", "workloads")
+_KEPT = (
+    "secretRef",
+    "revision",
+    "fingerprint",
+    "keyCount",
+    "keys",
+    "createdAt",
+    "updatedAt",
+    "restartedFor",
+    "workloads",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,7 @@ def synced(
     place: Place,
     marks: Marks,
     counts: WorkloadCounts,
+    restarted: str = "",
     previous: Mapping[str, Any] | None,
     timestamp: str,
 ) -> dict[str, Any]:
@@ -54,6 +65,7 @@ def synced(
         keys=keys,
         created_at=min((key.created_at for key in keys), default=timestamp),
         updated_at=marks.updated or timestamp,
+        restarted_for=restarted or None,
         workloads=counts,
         conditions=[_since(condition, previous, timestamp) for condition in conditions],
     )
@@ -90,6 +102,7 @@ def delivered(status: Mapping[str, Any] | None) -> Delivered | None:
     return Delivered(
         revision=status["revision"],
         fingerprint=status["fingerprint"],
+        restarted=status.get("restartedFor") or "",
         keys={key["name"]: (key["createdAt"], key["updatedAt"]) for key in status.get("keys") or ()},
     )
 

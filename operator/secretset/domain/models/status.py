@@ -72,6 +72,9 @@ class SetStatus(Model):
         default=None, description="When the content was first delivered.", json_schema_extra=_TIME
     )
     updated_at: str | None = Field(default=None, description="When the content last changed.", json_schema_extra=_TIME)
+    restarted_for: str | None = Field(
+        default=None, description="The change whose restarts were all made: none of them is made again."
+    )
     workloads: WorkloadCounts | None = Field(default=None, description="The workloads that use the Secret.")
     conditions: list[Condition] | None = Field(
         default=None,
