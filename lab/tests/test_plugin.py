@@ -17,7 +17,7 @@ def test_each_worker_has_planes_of_its_own_and_none_is_left(lab_home: Path, tmp_
                 plane.kubectl("create", "configmap", "only")
         """)
     )
-    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-n", "2", "-W", "error", "-q", "test_it.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-n", "2", "-W", "error", "-q", "test_it.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list((lab_home / "planes").iterdir()) == []
