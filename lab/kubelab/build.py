@@ -45,7 +45,7 @@ def build(go: Path, module: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder, _report() as report:
         binary = Path(folder) / "kubelab"
         report(0, None)
-        total = len(_run([str(go), "list", "-deps", "."], module, report=lambda _: None))
+        total = len(_run([str(go), "list", "-deps", "."], module, report=lambda done: report(done, None)))
         major, minor, *_ = version = sources.kubernetes_version(module)
         component = "k8s.io/component-base/version"
         # Unstamped, the API server would call itself v0.0.0-master, and some clients would refuse it.
