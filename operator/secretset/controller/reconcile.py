@@ -7,6 +7,7 @@ changes nothing; running it after a crash at any point finishes the work.
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -48,6 +49,21 @@ class Placed:
     namespace: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of a pass.
+
+    Attributes:
+        worked: there was something to do.
+        wait: seconds after which to look again; None for not until something changes.
+        backoff: look again with backoff, after this many seconds at least; None for not.
+    """
+
+    worked: bool = False
+    wait: float | None = None
+    backoff: float | None = None
+
+
 class Reconciler:
     """Carries out passes. One instance serves all regions; what belongs to a region is in its runner."""
 
@@ -60,11 +76,15 @@ class Reconciler:
         started = time.perf_counter()
         outcome = "success"
         try:
-            worked, wait = await self._pass(runner, key)
-            runner.queue.succeeded(key)
-            if wait is not None:
-                runner.queue.add_after(key, wait)
-            if worked:
+            done = await self._pass(runner, key)
+            if done.backoff is None:
+                runner.queue.succeeded(key)
+            else:
+                outcome = "requeue"
+                runner.queue.retry(key, at_least=done.backoff)
+            if done.wait is not None:
+                runner.queue.add_after(key, done.wait)
+            if done.worked:
                 telemetry.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - started)
         except Postponed as postponed:
             outcome = "requeue_after"
@@ -83,33 +103,33 @@ class Reconciler:
             )
         telemetry.RECONCILES.labels(key.kind, outcome).inc()
 
-    async def _pass(self, runner: RegionRunner, key: Key) -> tuple[bool, float | None]:
-        """Returns whether there was something to do, and the seconds after which to look again."""
+    async def _pass(self, runner: RegionRunner, key: Key) -> Done:
         store = self._context.store
         seen = store.sets.get(key)
         if seen is None:
             runner.displace(key)
             runner.queue.forget(key)
-            return False, None
+            return Done()
         responsible = self._responsible(key)
         if responsible is not runner:
             runner.displace(key)
             responsible.queue.add(key)
-            return False, None
+            return Done()
         if runner.name is None and store.region_of(seen) in store.regions:
             raise Postponed(_RUNNER_WAIT)
         await runner.link_known()
         forced = key in store.forced
         if not forced:
             await self._follow(runner, seen)
-            settled, wait = self._settled(runner, seen)
-            if settled:
-                return False, wait
+            settled = self._settled(runner, seen)
+            if settled is not None:
+                return settled
         found = await self._read(seen)
         if found is None:
-            return True, None
+            return Done(worked=True)
         store.forced.discard(key)
-        return True, await self._work(runner, *found)
+        fresh, obj = found
+        return await (self._delete(runner, fresh, obj) if fresh.deleting else self._work(runner, fresh, obj))
 
     async def _follow(self, runner: RegionRunner, seen: SetRecord) -> None:
         """Follow the namespace that the set belongs to, so that records can tell what is there.
@@ -143,39 +163,39 @@ class Reconciler:
                 return await add_finalizer(self._context, seen)
         return await fetch(self._context, seen)
 
-    def _settled(self, runner: RegionRunner, seen: SetRecord) -> tuple[bool, float | None]:
-        """Whether records alone show that nothing has to be done: no request is sent for such a set."""
+    def _settled(self, runner: RegionRunner, seen: SetRecord) -> Done | None:
+        """What records alone show: that nothing has to be done, and no request is sent; None if they do not."""
         context = self._context
         if runner.problem is not None and seen.tells(runner.problem.reason):
-            return True, None  # all that can be done is done; when the region is back, its sets are looked at
+            return Done()  # all that can be done is done; when the region is back, its sets are looked at
         if seen.deleting or not seen.finalized or not seen.settled_status or context.store.older_twin(seen):
-            return False, None
+            return None
         try:
             placed = self._place(seen)
         except Problem:
-            return False, None
+            return None
         secret = runner.seen.secrets.get((placed.namespace, seen.key.name))
         if secret is None:
             # Delivered, but not verified since we started: while the region is away, its word stands.
-            return runner.problem is not None, None
+            return Done() if runner.problem is not None else None
         if (
             not (secret.intact and secret.current_key)
             or secret.owner_uid != seen.uid
             or secret.inputs != seen.inputs(context.store.sources)
         ):
-            return False, None
+            return None
         rule = context.config.restart_rule(seen.key.kind, seen.restart)
         slots = runner.seen.workloads[placed.namespace].values()
         wave = restarts.unfinished(secret.wave, seen.restarted)
         if wave is not None and restarts.finished(wave, secret=seen.key.name, workloads=slots):
-            return False, None  # the status does not say so yet
+            return None  # the status does not say so yet
         due = restarts.due(wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
         counts = restarts.count(wave, secret=seen.key.name, workloads=slots, rule=rule)
         if due.workloads or not seen.reports(secret, counts):
-            return False, None
+            return None
         if seen.key.kind is Kind.IMAGE_PULL_SECRET and not self._attached(runner, placed, seen):
-            return False, None
-        return True, due.wait
+            return None
+        return Done(wait=due.wait)
 
     def _attached(self, runner: RegionRunner, placed: Placed, seen: SetRecord) -> bool:
         known = list(runner.seen.service_accounts[placed.namespace].values())
@@ -187,14 +207,10 @@ class Reconciler:
         )
         return not todo and not accounts.missing(seen.service_accounts, known)
 
-    async def _work(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> float | None:
+    async def _work(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> Done:
         """The pass proper, on an object that was just read."""
         context = self._context
-        if fresh.deleting:
-            return await self._delete(runner, fresh, obj)
         previous: Mapping[str, Any] | None = obj.get("status")
-        delivery: Delivery | None = None
-        wait: float | None = None
         try:
             if twin := context.store.older_twin(fresh):
                 raise reasons.name_taken(twin)
@@ -231,22 +247,32 @@ class Reconciler:
                 timestamp=context.timestamp(),
             )
             tell.done(context, fresh, previous, delivery, [workload.name for workload in done])
-            problem = None
-        except Problem as raised:
-            problem = raised
-            wanted = status.unsynced(
-                problem,
-                generation=fresh.generation,
-                region=self._known_region(fresh),
-                previous=previous,
-                timestamp=context.timestamp(),
-            )
-            wait = self._again(runner, fresh.key, problem)
+        except Problem as problem:
+            return await self._fail(fresh, obj, problem)
         later = await write_status(context, obj, wanted)
         if later is not None:
             wait = later if wait is None else min(wait, later)
-        tell.problem(context, fresh, previous, problem)
-        return wait
+        return Done(worked=True, wait=wait)
+
+    async def _fail(self, fresh: SetRecord, obj: dict[str, Any], problem: Problem) -> Done:
+        """Report a problem, and say when to look again, besides when something that we watch changes."""
+        previous: Mapping[str, Any] | None = obj.get("status")
+        wanted = status.unsynced(
+            problem,
+            generation=fresh.generation,
+            region=self._known_region(fresh),
+            previous=previous,
+            timestamp=self._context.timestamp(),
+        )
+        await write_status(self._context, obj, wanted)
+        tell.problem(self._context, fresh, previous, problem)
+        retry = problem.reason.retry
+        again = self._context.config.look_again_seconds * random.uniform(0.8, 1.2)  # noqa: S311  (jitter)
+        return Done(
+            worked=True,
+            wait=again if retry is Retry.LOOK_AGAIN else None,
+            backoff=problem.after if retry is Retry.BACKOFF else None,
+        )
 
     def _known_region(self, seen: SetRecord) -> str | None:
         """The region of a set, for its status; a default that does not exist is not kept there for ever."""
@@ -310,44 +336,19 @@ class Reconciler:
             )
         return done, wait
 
-    async def _delete(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> float | None:
-        context = self._context
-        previous: Mapping[str, Any] | None = obj.get("status")
+    async def _delete(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> Done:
         try:
-            await clean_up(context, runner, fresh, obj)
+            await clean_up(self._context, runner, fresh, obj)
         except Problem as problem:
-            wanted = status.unsynced(
-                problem,
-                generation=fresh.generation,
-                region=self._known_region(fresh),
-                previous=previous,
-                timestamp=context.timestamp(),
-            )
-            await write_status(context, obj, wanted)
-            tell.problem(context, fresh, previous, problem)
-            return self._again(runner, fresh.key, problem)
+            return await self._fail(fresh, obj, problem)
         runner.displace(fresh.key)
-        return None
-
-    def _again(self, runner: RegionRunner, key: Key, problem: Problem) -> float | None:
-        """When to look again at an object with a problem, besides when something we watch changes."""
-        retry = problem.reason.retry
-        if retry is Retry.BACKOFF:
-            runner.queue.retry(key, at_least=problem.after)
-        elif retry is Retry.LOOK_AGAIN:
-            runner.queue.add_after(key, self._context.config.look_again_seconds * (0.8 + 0.4 * _spread(key)))
-        return None
+        return Done(worked=True)
 
 
 async def _create_namespace(client: Client, namespace: str) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     with contextlib.suppress(errors.AlreadyExists):
         await client.create(paths.NAMESPACES, body)
-
-
-def _spread(key: Key) -> float:
-    """A number from 0 to 1 that is the object's own, so that not all are looked at at once."""
-    return (hash(key) % 1000) / 1000
 
 
 def _where(error: BaseException) -> str:
