@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -34,6 +32,7 @@ from secretset.domain.regions import RegionRecord
 from secretset.domain.workloads import WORKLOAD_KINDS
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
+from secretset.kube.supervise import where
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +98,7 @@ class Reconciler:
             outcome = "error"
             delay = runner.queue.retry(key)
             log.error(  # noqa: TRY400
-                "pass failed", key=str(key), region=runner.name, error=_where(error), again_in=round(delay, 1)
+                "pass failed", key=str(key), region=runner.name, error=where(error), again_in=round(delay, 1)
             )
         telemetry.RECONCILES.labels(key.kind, outcome).inc()
 
@@ -349,9 +348,3 @@ async def _create_namespace(client: Client, namespace: str) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     with contextlib.suppress(errors.AlreadyExists):
         await client.create(paths.NAMESPACES, body)
-
-
-def _where(error: BaseException) -> str:
-    """Type and place of an exception, without its text."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from secretset.domain.names import Key
 from secretset.domain.observed import decode_data
 from secretset.domain.region_status import region_status
 from secretset.domain.regions import RegionRecord
-from secretset.kube import errors, paths
+from secretset.kube import errors, paths, supervise
 from secretset.kube.client import Client
 from secretset.kube.credentials import Credentials, from_kubeconfig
 from secretset.kube.watch import Watch
@@ -108,8 +109,8 @@ class RegionManager:
         if region.kubeconfig is None:
             await runner.connect(self._client(self._hub_credentials, region.name))
         else:
-            self._links[region.name] = asyncio.create_task(
-                self._follow_kubeconfig(runner, region.kubeconfig), name=f"kubeconfig {region.name}"
+            self._links[region.name] = supervise.start(
+                f"kubeconfig {region.name}", partial(self._follow_kubeconfig, runner, region.kubeconfig)
             )
         self._requeue(region.name)
 
@@ -149,7 +150,7 @@ class RegionManager:
             on_delete=lambda *_: contents.put_nowait(None),
             on_link=lambda: None,
         )
-        following = asyncio.create_task(watch.run(), name=f"watch kubeconfig {runner.name}")
+        following = supervise.start(f"watch kubeconfig {runner.name}", watch.run)
         used: bytes | None = None
         seen = False
         try:

@@ -18,7 +18,7 @@ from secretset.controller.view import RegionView
 from secretset.domain import names, reasons
 from secretset.domain.names import Key
 from secretset.domain.workloads import WORKLOAD_KINDS, WorkloadKind
-from secretset.kube import errors, paths
+from secretset.kube import errors, paths, supervise
 from secretset.kube.client import Client
 from secretset.kube.scoped import ScopedWatch
 
@@ -91,7 +91,7 @@ class RegionRunner:
         self.client = client
         self._tried.clear()
         self._watches = self._make_watches(client)
-        self._link = asyncio.create_task(self._keep_link(client), name=f"link {self.name}")
+        self._link = supervise.start(f"link {self.name}", partial(self._keep_link, client))
 
     async def disconnect(self, problem: reasons.Problem | None) -> None:
         """Close the connection, if there is one, and say why there is none."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from secretset.kube import access, errors
+from secretset.kube import access, errors, supervise
 from secretset.kube.client import Client
 from secretset.kube.watch import Delete, Upsert, Watch
 
@@ -134,7 +134,7 @@ class ScopedWatch:
             remembered=[place for place in self._remembered() if namespace in {_ALL, place[0]}],
         )
         self._watches[namespace] = watch
-        self._tasks[namespace] = asyncio.create_task(watch.run(), name=f"watch {self._resource} {namespace}")
+        self._tasks[namespace] = supervise.start(f"watch {self._resource} {namespace}", watch.run)
 
     def _link(self, namespace: str) -> None:
         watch = self._watches.get(namespace)

@@ -1,0 +1,35 @@
+"""Tasks that must not end: a defect met once is logged, without its text, and the task begins anew."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS = 1.0
+
+
+def where(error: BaseException) -> str:
+    """Type and place of an exception; its text may hold anything, a value included."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+
+
+async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run until cancelled; begin again a second after whatever else ends it."""
+    while True:
+        try:
+            return await run()
+        except Exception as error:  # noqa: BLE001
+            log.error("a task ended", task=name, error=where(error))  # noqa: TRY400
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def start(name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """Keep something running in a task of its own, until that is cancelled."""
+    return asyncio.create_task(keep(name, run), name=name)
