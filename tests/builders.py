@@ -106,7 +106,9 @@ class RegionBuilder(Built):
         return self.with_spec(organizations={"matchLabels": labels})
 
     def record(self) -> regions.RegionRecord:
-        return regions.RegionRecord.parse(self.object())
+        record = regions.RegionRecord.parse(self.object())
+        assert record is not None
+        return record
 
 
 def region(name: str) -> RegionBuilder:

@@ -42,6 +42,7 @@ class Operator:
         self._ready = False
         self._manager: RegionManager | None = None
         self._pending: set[Key] = set()
+        self._kopf: KopfThread | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
@@ -56,7 +57,7 @@ class Operator:
         login = await credentials.load(self._config.kubeconfig, self._config.context)
         async with Client(login, name="hub", timeout=self._config.request_timeout) as hub:
             server = await http.serve(
-                host=self._config.host, port=self._config.port, healthy=lambda: True, ready=lambda: self._ready
+                host=self._config.host, port=self._config.port, healthy=self._healthy, ready=lambda: self._ready
             )
             work = asyncio.create_task(self._work(hub, login))
             ended = asyncio.create_task(stopping.wait())
@@ -115,12 +116,17 @@ class Operator:
                     self._dispatch(key)
                 self._pending.clear()
                 kopf.start()
+                self._kopf = kopf
                 self._ready = True
                 log.info("ready", sets=len(store.sets), regions=len(store.regions), installation=installation.id)
                 await self._resync(hub, store, missed)
         finally:
             kopf.stop()
             await sources.stop()
+
+    def _healthy(self) -> bool:
+        """Whether nothing is lost that only a restart would bring back."""
+        return self._kopf is None or self._kopf.alive
 
     def _dispatch(self, key: Key) -> None:
         """Queue a key with the runner of its region; before all is known, only note it."""

@@ -123,7 +123,7 @@ def test_a_failure_keeps_what_was_delivered() -> None:
     assert before["restartedFor"] == "2-u"
     assert found["region"] == "us"
     assert condition(found, "RolledOut") == condition(before, "RolledOut")
-    assert status.delivered(found) == status.delivered(before)
+    assert status.memory(found) == status.memory(before)
     mended = synced(8, found, found=counts(current=1))
     assert {entry["type"] for entry in mended["conditions"]} == {"Ready", "RolledOut"}
     assert "message" not in mended
@@ -132,14 +132,14 @@ def test_a_failure_keeps_what_was_delivered() -> None:
 def test_what_was_delivered_is_remembered_whole() -> None:
     slot = delivered({"A": b"1"})
     slot.deliver(wanted({"A": b"1", "B": b"2"}), slot.status(), second=3)
-    assert status.delivered(synced()) == slot.status()
+    assert status.memory(synced()) == slot.status()
 
 
 @pytest.mark.parametrize(
     "found", [None, {}, {"revision": 3}, {"fingerprint": "x"}, {"revision": "3", "fingerprint": "x"}]
 )
 def test_a_status_without_a_delivery_remembers_none(found: Any) -> None:
-    assert status.delivered(found) is None
+    assert status.memory(found) is None
 
 
 def of_region(problem: Problem | None, second: int = 5, previous: Any = None, version: str | None = "v1.36.3") -> Any:

@@ -132,9 +132,6 @@ def operator(
     except ConfigError as error:
         typer.echo(f"secretset operator: {error}", err=True)
         raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"secretset operator: cannot listen at {host}:{port} ({error.strerror})", err=True)
-        raise typer.Exit(2) from None
 
 
 @app.command()

@@ -12,7 +12,9 @@ from secretset.controller.runner import RegionRunner
 from secretset.controller.translate import region_problem
 from secretset.domain import reasons
 from secretset.domain.names import Kind
+from secretset.domain.reasons import Problem, Reason
 from secretset.domain.record import SetRecord
+from secretset.kube.client import Client
 
 
 async def clean_up(context: Context, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> None:
@@ -43,12 +45,20 @@ async def _remove(context: Context, runner: RegionRunner, fresh: SetRecord, obj:
     if region.spec.decommissioned:
         return
     namespace = ref.get("namespace") or region.namespace_for(fresh.key.namespace)
-    if context.store.lacks(region, namespace):
-        return
     client = await runner.usable()
-    with region_problem(region.name, namespace, runner.credentials):
-        if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
-            runner.place(fresh.key, namespace, pull=True)
-            await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)
-            await carry_out.attach(context, runner, client, namespace=namespace, secret=fresh.key.name, wanted=())
-        await remove(context, runner, client, (namespace, fresh.key.name), fresh.key)
+    try:
+        with region_problem(region.name, namespace, runner.credentials):
+            # Whose Secret it is comes first: of a set that lost its name to another nothing is attached anywhere.
+            if await remove(context, runner, client, (namespace, fresh.key.name), fresh.key):
+                await _detach(context, runner, client, namespace, fresh)
+    except Problem as problem:
+        # Roles end with their namespace: no right, and no namespace of that name, means that nothing is left there.
+        if problem.reason is not Reason.PERMISSION_DENIED or not context.store.lacks(region, namespace):
+            raise
+
+
+async def _detach(context: Context, runner: RegionRunner, client: Client, namespace: str, fresh: SetRecord) -> None:
+    if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
+        runner.place(fresh.key, namespace, pull=True)
+        await runner.await_watches(namespace, ["serviceaccounts"], seconds=10.0)
+        await carry_out.attach(context, runner, client, namespace=namespace, secret=fresh.key.name, wanted=())

@@ -9,6 +9,7 @@ from secretset.controller.context import Context
 from secretset.controller.runner import RegionRunner
 from secretset.domain import plan, restarts, workloads
 from secretset.domain.marks import Marks
+from secretset.domain.names import Key
 from secretset.domain.observed import ObservedSecret
 from secretset.domain.plan import Assessment, Delivered, Desired, Write
 from secretset.domain.restarts import Wave
@@ -76,12 +77,13 @@ async def deliver(
             assessment = replace(assessment, write=Write.UPDATE, drift=True)  # somebody took the wave off
         if assessment.drift and (delay := runner.repair_delay(desired.key)) > 0:
             raise Postponed(delay)
+        restarting = assessment.content_changed and desired.rule.automatic
         marks = plan.compose(
             desired,
             assessment,
             keyring=context.installation.keyring,
             previous=wave,
-            workloads=await _listed(client, desired) if assessment.content_changed and desired.rule.automatic else (),
+            workloads=await _listed(runner, client, desired) if restarting else (),
             timestamp=context.timestamp(),
             now=context.now(),
         )
@@ -106,33 +108,28 @@ async def deliver(
     raise errors.Conflict(409, "Conflict")
 
 
-async def remove(
-    context: Context, runner: RegionRunner, client: Client, desired_place: tuple[str, str], key: Any
-) -> bool:
-    """Delete the managed Secret of a key if it is there and ours; return whether there was one.
+async def remove(context: Context, runner: RegionRunner, client: Client, place: tuple[str, str], key: Key) -> bool:
+    """Delete the managed Secret of a key if it is there and ours; return False if somebody else's is there.
 
     Raises:
         KubeError: the region refused or did not answer.
     """
-    namespace, name = desired_place
+    namespace, name = place
     for _ in range(_ATTEMPTS):
         try:
             secret = ObservedSecret.parse(await client.get(paths.secrets(namespace, name)))
             if not plan.owned(secret, installation=context.installation.id, key=key):
-                break
+                return False
             await client.delete(
                 paths.secrets(namespace, name), uid=secret.uid, resource_version=secret.resource_version
             )
-        except errors.NotFound:
-            break
         except errors.Conflict:
             continue
-        runner.seen.secrets.pop((namespace, name), None)
+        except errors.NotFound:
+            pass
+        runner.seen.secrets.pop(place, None)
         return True
-    else:
-        raise errors.Conflict(409, "Conflict")
-    runner.seen.secrets.pop((namespace, name), None)
-    return False
+    raise errors.Conflict(409, "Conflict")
 
 
 def _wave(secret: ObservedSecret | None, assessment: Assessment, remembered: Wave | None) -> Wave | None:
@@ -148,12 +145,18 @@ async def _read(client: Client, desired: Desired) -> ObservedSecret | None:
         return None
 
 
-async def _listed(client: Client, desired: Desired) -> list[Workload]:
-    """The workloads of the namespace from a quorum read: a restart is never decided from a cache."""
-    found = []
+async def _listed(runner: RegionRunner, client: Client, desired: Desired) -> list[Workload]:
+    """The workloads of the namespace from a quorum read: a restart is never decided from a cache.
+
+    The records learn of them too: a target that the watch has not shown yet must not look as if it were gone.
+    """
+    found: list[Workload] = []
     for kind in WORKLOAD_KINDS:
         page = await client.get(paths.workloads(kind, desired.namespace))
-        found += [parsed for item in page.get("items") or () if (parsed := workloads.parse(kind, item))]
+        for item in page.get("items") or ():
+            runner.seen.see_workload(kind, item)
+            if (parsed := workloads.parse(kind, item)) is not None:
+                found.append(parsed)
     return found
 
 

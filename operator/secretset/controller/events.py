@@ -36,7 +36,7 @@ class EventRecorder:
         event = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"namespace": key.namespace, "name": f"{key.name[:40]}.{uuid.uuid4().hex[:16]}"},
+            "metadata": {"namespace": key.namespace, "name": f"{key.name[:40].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
             "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": "Warning" if warning else "Normal",
             "reason": reason,

@@ -9,11 +9,17 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from secretset.kube.errors import ConfigError
+
 log = structlog.get_logger(__name__)
 
 
 async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Callable[[], bool]) -> web.AppRunner:
-    """Begin to serve `/healthz`, `/readyz` and `/metrics`; the port that was taken is logged."""
+    """Begin to serve `/healthz`, `/readyz` and `/metrics`; the port that was taken is logged.
+
+    Raises:
+        ConfigError: the address cannot be listened at.
+    """
 
     def probe(check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(_: web.Request) -> web.Response:
@@ -28,7 +34,11 @@ async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Cal
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(f"cannot listen at {host}:{port} ({error.strerror or type(error).__name__})") from None
     address = runner.addresses[0]
     log.info("listening", address=f"http://{address[0]}:{address[1]}")
     return runner

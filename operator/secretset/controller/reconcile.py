@@ -19,7 +19,7 @@ from secretset import telemetry
 from secretset.controller import carry_out, sources, tell
 from secretset.controller.cleanup import clean_up
 from secretset.controller.context import Context
-from secretset.controller.deliver import Delivery, Postponed, deliver
+from secretset.controller.deliver import Delivery, Postponed, deliver, remove
 from secretset.controller.hub import add_finalizer, fetch, write_status
 from secretset.controller.runner import RegionRunner
 from secretset.controller.translate import region_problem
@@ -29,7 +29,7 @@ from secretset.domain.plan import Desired
 from secretset.domain.reasons import Problem, Retry
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import RegionRecord
-from secretset.domain.workloads import WORKLOAD_KINDS
+from secretset.domain.workloads import WORKLOAD_KINDS, Workload
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
 from secretset.kube.supervise import where
@@ -108,6 +108,7 @@ class Reconciler:
         if seen is None:
             runner.displace(key)
             runner.queue.forget(key)
+            self._context.status_writes.pop(key, None)
             return Done()
         responsible = self._responsible(key)
         if responsible is not runner:
@@ -152,7 +153,14 @@ class Reconciler:
         pull = seen.key.kind is Kind.IMAGE_PULL_SECRET
         runner.place(seen.key, namespace, pull=pull)
         resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]
-        await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
+        try:
+            await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
+        except Problem as problem:
+            # In a namespace that is not there nothing is allowed either: make it, and let who grants roles come by.
+            denied = problem.reason is reasons.Reason.PERMISSION_DENIED
+            if denied and region and region.spec.create_namespaces and await _created(runner, namespace):
+                raise reasons.namespace_missing(region.name, namespace) from None
+            raise
 
     async def _read(self, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:
         """The object from a quorum; of one that is new and has a place, the finalizer's patch returns it."""
@@ -232,35 +240,54 @@ class Reconciler:
             await self._watched(runner, fresh, placed.namespace)
             with region_problem(desired.region, desired.namespace, runner.credentials):
                 delivery = await self._deliver(runner, client, desired, fresh, previous)
-                done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
-            slots = runner.seen.workloads[placed.namespace].values()
-            wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
-            over = restarts.finished(wave, secret=fresh.key.name, workloads=slots)
-            wanted = status.synced(
-                generation=fresh.generation,
-                place=status.Place(region=placed.region.name, namespace=placed.namespace, name=fresh.key.name),
-                marks=delivery.marks,
-                counts=restarts.count(wave, secret=fresh.key.name, workloads=slots, rule=desired.rule),
-                restarted=delivery.marks.wave.id if delivery.marks.wave and over else fresh.restarted,
-                previous=previous,
-                timestamp=context.timestamp(),
-            )
-            tell.done(context, fresh, previous, delivery, [workload.name for workload in done])
+                await self._leave(runner, client, desired, previous)
         except Problem as problem:
             return await self._fail(fresh, obj, problem)
+        done: list[Workload] = []
+        wait, failure = None, None
+        try:
+            with region_problem(desired.region, desired.namespace, runner.credentials):
+                done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
+        except Problem as problem:
+            failure = problem
+        tell.done(context, fresh, previous, delivery, [workload.name for workload in done])
+        slots = runner.seen.workloads[placed.namespace].values()
+        wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
+        over = restarts.finished(wave, secret=fresh.key.name, workloads=slots)
+        wanted = status.synced(
+            generation=fresh.generation,
+            place=status.Place(region=placed.region.name, namespace=placed.namespace, name=fresh.key.name),
+            marks=delivery.marks,
+            counts=restarts.count(wave, secret=fresh.key.name, workloads=slots, rule=desired.rule),
+            restarted=delivery.marks.wave.id if delivery.marks.wave and over else fresh.restarted,
+            previous=previous,
+            timestamp=context.timestamp(),
+        )
+        if failure is not None:
+            return await self._fail(fresh, obj, failure, delivered=wanted)
         later = await write_status(context, obj, wanted)
         if later is not None:
             wait = later if wait is None else min(wait, later)
         return Done(worked=True, wait=wait)
 
-    async def _fail(self, fresh: SetRecord, obj: dict[str, Any], problem: Problem) -> Done:
-        """Report a problem, and say when to look again, besides when something that we watch changes."""
+    async def _fail(
+        self, fresh: SetRecord, obj: dict[str, Any], problem: Problem, *, delivered: Mapping[str, Any] | None = None
+    ) -> Done:
+        """Report a problem, and say when to look again, besides when something that we watch changes.
+
+        Args:
+            fresh: the record of the object.
+            obj: the object.
+            problem: what is wrong.
+            delivered: the status that tells what this pass delivered before it met the problem.
+        """
         previous: Mapping[str, Any] | None = obj.get("status")
         wanted = status.unsynced(
             problem,
             generation=fresh.generation,
             region=self._known_region(fresh),
             previous=previous,
+            delivered=delivered or previous,
             timestamp=self._context.timestamp(),
         )
         await write_status(self._context, obj, wanted)
@@ -309,19 +336,28 @@ class Reconciler:
         fresh: SetRecord,
         previous: Mapping[str, Any] | None,
     ) -> Delivery:
-        memory = status.delivered(previous)
+        memory = status.memory(previous)
         try:
             return await deliver(self._context, runner, client, desired, memory)
         except errors.NotFound:
             region = self._context.store.regions.get(desired.region)
             if region is None or not region.spec.create_namespaces:
                 raise
-        await _create_namespace(client, desired.namespace)
+        with contextlib.suppress(errors.AlreadyExists):
+            await _create_namespace(client, desired.namespace)
         return await deliver(self._context, runner, client, desired, memory)
+
+    async def _leave(
+        self, runner: RegionRunner, client: Client, desired: Desired, previous: Mapping[str, Any] | None
+    ) -> None:
+        """Take the Secret away from where it was before the Region's namespace rule changed."""
+        before = (previous or {}).get("secretRef") or {}
+        if before.get("region") == desired.region and before.get("namespace") != desired.namespace:
+            await remove(self._context, runner, client, (before["namespace"], desired.key.name), desired.key)
 
     async def _follow_up(
         self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
-    ) -> tuple[list[Any], float | None]:
+    ) -> tuple[list[Workload], float | None]:
         wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
         done, wait = await carry_out.restart(self._context, runner, client, desired, wave)
         if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
@@ -344,7 +380,17 @@ class Reconciler:
         return Done(worked=True)
 
 
+async def _created(runner: RegionRunner, namespace: str) -> bool:
+    """Create a namespace; return whether it was missing and is there now."""
+    if runner.client is None:
+        return False
+    try:
+        await _create_namespace(runner.client, namespace)
+    except errors.KubeError:
+        return False
+    return True
+
+
 async def _create_namespace(client: Client, namespace: str) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    with contextlib.suppress(errors.AlreadyExists):
-        await client.create(paths.NAMESPACES, body)
+    await client.create(paths.NAMESPACES, body)

@@ -6,6 +6,7 @@ A region without credentials, or with wrong ones, has a runner all the same: it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from secretset.domain import reasons
 from secretset.domain.models.region import KubeconfigSecretRef
 from secretset.domain.names import Key
 from secretset.domain.observed import decode_data
+from secretset.domain.record import SetRecord
 from secretset.domain.region_status import region_status
 from secretset.domain.regions import RegionRecord
 from secretset.kube import errors, paths, supervise
@@ -120,6 +122,8 @@ class RegionManager:
         self._connected_as.pop(name, None)
         if runner := self.runners.pop(name, None):
             await runner.stop()
+            with contextlib.suppress(KeyError):
+                telemetry.REGION_UP.remove(name)
         self._requeue(name)
 
     def _requeue(self, name: str) -> None:
@@ -213,28 +217,30 @@ class RegionManager:
                 since = math.inf
                 self._dirty.update(store.regions)
                 self._measure()
-            for name in [name for name in self._dirty if name in store.regions]:
+            dirty = [name for name in self._dirty if name in store.regions]
+            sets = store.by_region() if dirty else {}
+            for name in dirty:
                 self._dirty.discard(name)
                 try:
-                    if await self._write(store.regions[name]):
+                    if name in store.regions and await self._write(store.regions[name], sets.get(name, [])):
                         written = now
                 except errors.KubeError as error:
                     self._dirty.add(name)
                     log.debug("status of a region not written", region=name, error=str(error))
                     await asyncio.sleep(1.0)
 
-    async def _write(self, region: RegionRecord) -> bool:
+    async def _write(self, region: RegionRecord, sets: list[SetRecord]) -> bool:
         """Write a Region's status if it differs; return whether only its counts did."""
         store = self._context.store
         runner = self.runners.get(region.name)
-        if runner is None:
+        if runner is None or not runner.tried:
             return False
         known = store.region_statuses.get(region.name) or {}
         wanted = region_status(
             region,
             problem=runner.problem,
             server_version=runner.server_version,
-            sets=list(store.in_region(region.name)),
+            sets=sets,
             previous=known,
             timestamp=self._context.timestamp(),
         )

@@ -43,7 +43,7 @@ async def resync(hub: Client, store: HubStore) -> None:
     for kind in Kind:
         there = await _names(hub, paths.custom_list(kind))
         for key, known in [(key, known) for key, known in store.sets.items() if key.kind is kind]:
-            if there.get((key.namespace, key.name)) != known.uid:
+            if there.get((key.namespace, key.name)) != (known.uid, known.resource_version):
                 # It may have been created, or re-created, after the list was read: ask for itself.
                 await _take_in(hub, store, key, known.uid)
         for namespace, name in there:
@@ -71,12 +71,12 @@ async def _take_in(hub: Client, store: HubStore, key: Key, known_uid: str | None
     store.apply_set(record.parse(key.kind, obj))
 
 
-async def _names(hub: Client, path: str) -> dict[tuple[str, str], str]:
-    """(namespace, name) to uid of all objects of a list, metadata only."""
-    found: dict[tuple[str, str], str] = {}
+async def _names(hub: Client, path: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """(namespace, name) to (uid, resourceVersion) of all objects of a list, metadata only."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     async for item in _items(hub, path, accept=METADATA_ONLY):
         meta = item["metadata"]
-        found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+        found[meta.get("namespace", ""), meta["name"]] = (meta["uid"], meta["resourceVersion"])
     return found
 
 

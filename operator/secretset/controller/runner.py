@@ -107,8 +107,14 @@ class RegionRunner:
             self.client = None
         self.problem = problem
         if problem is not None:
+            telemetry.REGION_UP.labels(self.name or "").set(0)
             self._tried.set()
             self._on_link(self)
+
+    @property
+    def tried(self) -> bool:
+        """Whether it was tried once whether the region can be used."""
+        return self._tried.is_set()
 
     async def link_known(self) -> None:
         """Wait until it was tried once whether the region can be used."""
@@ -142,6 +148,7 @@ class RegionRunner:
         self._repairs.pop(key, None)
         if namespace is None:
             return
+        self.seen.forget_lost((namespace, key.name))
         self._namespaces[namespace] -= 1
         if self._namespaces[namespace] <= 0:
             del self._namespaces[namespace]
@@ -174,10 +181,6 @@ class RegionRunner:
         watch = self._watches.get("secrets")
         return watch is not None and watch.synced(namespace)
 
-    def open_watches(self) -> int:
-        """How many watches are open in the region."""
-        return sum(watch.count() for watch in self._watches.values())
-
     def repair_delay(self, key: Key) -> float:
         """Seconds to wait before somebody else's change is put right again.
 
@@ -187,7 +190,7 @@ class RegionRunner:
         age = time.monotonic() - last
         if count < _FREE_REPAIRS or age > _REPAIR_MEMORY:
             return 0.0
-        return max(0.0, min(2.0 ** (count - _FREE_REPAIRS), _REPAIR_MEMORY) - age)
+        return max(0.0, min(2.0 ** min(count - _FREE_REPAIRS, 16), _REPAIR_MEMORY) - age)
 
     def repaired(self, key: Key) -> None:
         """A repair was made."""
@@ -215,14 +218,16 @@ class RegionRunner:
                     for watch in self._watches.values():
                         await watch.start()
                     started = True
-                version = await client.request("GET", "/version", timeout=PROBE_SECONDS)
-                self.server_version = str(version.get("gitVersion", ""))
+                with contextlib.suppress(errors.Forbidden):  # who hides the version is reachable all the same
+                    version = await client.request("GET", "/version", timeout=PROBE_SECONDS)
+                    self.server_version = str(version.get("gitVersion", ""))
             except errors.Unauthorized:
                 problem = reasons.region_not_ready(self.name or "", f"{self.credentials} are not accepted.")
-            except errors.Forbidden:
-                started = True  # an API server that hides its version is reachable all the same
             except errors.KubeError:
                 problem = reasons.region_unreachable(self.name or "")
+            except Exception as error:  # noqa: BLE001  (whatever it is, the workers wait for a verdict)
+                log.error("no API server", region=self.name, error=supervise.where(error))  # noqa: TRY400
+                problem = reasons.region_not_ready(self.name or "", "what answers there is no Kubernetes API server.")
             before, self.problem = self.problem, problem
             first = not self._tried.is_set()
             self._tried.set()
@@ -261,6 +266,9 @@ class RegionRunner:
             for resource, watch in made.items():
                 if resource != _ACCOUNTS:
                     watch.need(namespace)
+        for key, namespace in self.placed.items():
+            if key.kind is names.Kind.IMAGE_PULL_SECRET:
+                made[_ACCOUNTS].need(namespace)
         return made
 
     def _watch_workloads(self, client: Client, kind: WorkloadKind) -> ScopedWatch:
@@ -270,7 +278,7 @@ class RegionRunner:
             group=kind.api.split("/")[1],
             path=partial(paths.workloads, kind),
             on_upsert=partial(self.seen.see_workload, kind),
-            on_delete=self.seen.miss_workload,
+            on_delete=partial(self.seen.miss_workload, kind),
             on_link=self._look_again,
             remembered=partial(self.seen.known_workloads, kind),
         )

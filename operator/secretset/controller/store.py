@@ -9,9 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import structlog
+
 from secretset.domain.names import Key, Kind
+from secretset.domain.reasons import Reason
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import Organization, RegionRecord, resolve
+
+log = structlog.get_logger(__name__)
 
 
 def older(candidate: str, known: str) -> bool:
@@ -51,7 +56,7 @@ class HubStore:
         """A set was seen, by a watch or in the answer to a write of ours."""
         key = record.key
         known = self.sets.get(key)
-        if known is not None and known.uid == record.uid and older(record.resource_version, known.resource_version):
+        if known is not None and older(record.resource_version, known.resource_version):
             return
         self.sets[key] = record
         self._index(key, known, record)
@@ -67,14 +72,19 @@ class HubStore:
         if known is None or (uid is not None and known.uid != uid):
             return
         del self.sets[key]
+        self.forced.discard(key)
+        self.changes += 1
         self._index(key, known, None)
         self._enqueue(key)
         twin = Key(key.kind.twin, key.namespace, key.name)
         if twin in self.sets:
             self._enqueue(twin)
 
-    def apply_region(self, record: RegionRecord, status: Mapping[str, Any]) -> None:
-        """A Region was seen."""
+    def apply_region(self, record: RegionRecord | None, status: Mapping[str, Any]) -> None:
+        """A Region was seen; one that cannot be read counts as not there."""
+        if record is None:
+            log.error("a Region does not fit the schema: install the CRDs of this version")
+            return
         known = self.regions.get(record.name)
         self.regions[record.name] = record
         self.region_statuses[record.name] = status
@@ -96,10 +106,12 @@ class HubStore:
         if record != known:
             self.organizations[record.name] = record
             self._enqueue_all(self._by_namespace.get(record.name, ()))
+            self._enqueue_waiting()
 
     def forget_organization(self, name: str) -> None:
         """A namespace of the hub is gone."""
-        self.organizations.pop(name, None)
+        if self.organizations.pop(name, None) is not None:
+            self._enqueue_waiting()
 
     def apply_source(self, obj: Mapping[str, Any]) -> None:
         """A source Secret was seen."""
@@ -140,9 +152,21 @@ class HubStore:
         """The sets of a region."""
         return (record for record in self.sets.values() if self.region_of(record) == name)
 
+    def by_region(self) -> dict[str | None, list[SetRecord]]:
+        """The sets of all regions."""
+        found: defaultdict[str | None, list[SetRecord]] = defaultdict(list)
+        for record in self.sets.values():
+            found[self.region_of(record)].append(record)
+        return found
+
     def namespaces_with_sets(self) -> set[str]:
         """The organizations that have a set."""
         return {name for name, keys in self._by_namespace.items() if keys}
+
+    def _enqueue_waiting(self) -> None:
+        """Look at the sets that a namespace which came, changed or went may be good news for."""
+        waiting = {Reason.NAMESPACE_MISSING, Reason.REGION_FORBIDDEN, Reason.PERMISSION_DENIED}
+        self._enqueue_all(key for key, record in self.sets.items() if record.reason in waiting)
 
     def _enqueue_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):

@@ -68,11 +68,7 @@ class RegionView:
         place = meta["namespace"], meta["name"]
         known = self.secrets.get(place)
         version = meta["resourceVersion"]
-        if (
-            known
-            and known.uid == meta["uid"]
-            and (version == known.resource_version or older(version, known.resource_version))
-        ):
+        if known and (version == known.resource_version or older(version, known.resource_version)):
             return  # our own write, or an event from before it
         record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
         if record is not None:
@@ -81,23 +77,31 @@ class RegionView:
             self.secrets[place] = record
             self._enqueue(record.owner)
         elif known is not None:
-            self._lose(known, manager=None)
+            self._lose(known)
 
     def miss_secret(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
         """A managed Secret is gone, or lost our label."""
         known = self.secrets.get((namespace, name))
         if known is not None and (obj is None or obj["metadata"]["uid"] == known.uid):
-            self._lose(known, manager=None)
+            self._lose(known)
 
-    def _lose(self, record: SecretRecord, manager: str | None) -> None:
+    def _lose(self, record: SecretRecord) -> None:
         """Keep what a lost Secret was meant to do: an unfinished wave goes on with the Secret that replaces it."""
-        record.deleted, record.intact, record.last_manager = True, False, manager
+        record.deleted, record.intact = True, False
         self._enqueue(record.owner)
+
+    def forget_lost(self, place: tuple[str, str]) -> None:
+        """Nobody wants the Secret back: what was remembered of a lost one is of no use."""
+        record = self.secrets.get(place)
+        if record is not None and record.deleted:
+            del self.secrets[place]
 
     def see_workload(self, kind: WorkloadKind, obj: dict[str, Any]) -> None:
         """A workload came or changed."""
         meta = obj["metadata"]
         slots = self.workloads[meta["namespace"]]
+        for gone in [w for w in slots.values() if self._replaced(w, kind, meta)]:
+            del slots[gone.uid]
         known = slots.get(meta["uid"])
         if known is not None and older(meta["resourceVersion"], known.resource_version):
             return
@@ -109,11 +113,21 @@ class RegionView:
         if (seen is None) != (known is None) or (seen is not None and not seen.looks_like(known)):
             self._workload_changed(meta["namespace"], known, seen)
 
-    def miss_workload(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
+    @staticmethod
+    def _replaced(slot: Workload, kind: WorkloadKind, meta: Mapping[str, Any]) -> bool:
+        """Whether an object is the successor of a workload of the same name, whose end was not seen."""
+        return (
+            (slot.kind, slot.name) == (kind.kind, meta["name"])
+            and slot.uid != meta["uid"]
+            and not older(meta["resourceVersion"], slot.resource_version)
+        )
+
+    def miss_workload(self, kind: WorkloadKind, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
         """A workload is gone."""
         slots = self.workloads[namespace]
         uid = obj["metadata"]["uid"] if obj else None
-        for slot in [slot for slot in slots.values() if slot.name == name and uid in {None, slot.uid}]:
+        found = [w for w in slots.values() if (w.kind, w.name) == (kind.kind, name) and uid in {None, w.uid}]
+        for slot in found:
             del slots[slot.uid]
             self._workload_changed(namespace, slot, None)
 

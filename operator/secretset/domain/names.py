@@ -48,16 +48,12 @@ TYPE_OPAQUE = "Opaque"
 TYPE_DOCKER = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
 
-# seeds/003: the OpenAPI's pattern of setName, 3 to 63 characters.
-SET_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-SET_NAME_MIN, SET_NAME_MAX = 3, 63
 # seeds/000: letters, digits, underscore and hyphen, at most 64 characters.
 KEY_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
 KEYS_MAX = 256
-# seeds/004: 16 KB a value. The other two are design.md's.
+# seeds/004: 16 KB a value. The other is design.md's.
 VALUE_MAX_BYTES = 16_384
 CONTENT_MAX_BYTES = 900 * 1024
-SEALED_MAX_BYTES = 1_000_000
 # seeds/004: LiveKit's own; the installer can add to them.
 RESERVED_KEYS = frozenset({"LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"})
 

@@ -75,7 +75,6 @@ class SecretRecord:
     intact: bool
     current_key: bool
     wave: Wave | None
-    last_manager: str | None
     deleted: bool = False
 
     @classmethod
@@ -107,7 +106,6 @@ class SecretRecord:
             intact=intact,
             current_key=all(key_id_of(mark.fingerprint) == keyring.current for mark in marks.keys.values()),
             wave=marks.wave,
-            last_manager=secret.last_manager,
         )
 
     def keep_wave(self, before: SecretRecord) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from secretset.domain import names, reasons
 from secretset.domain.models.region import KubeconfigSecretRef, LabelSelector, RegionSpec
 
@@ -44,15 +46,19 @@ class RegionRecord:
         return self.template.replace("{namespace}", organization).replace("{region}", self.name)
 
     @classmethod
-    def parse(cls, obj: Mapping[str, Any]) -> RegionRecord:
-        """Read a Region object of the API."""
+    def parse(cls, obj: Mapping[str, Any]) -> RegionRecord | None:
+        """Read a Region object of the API; None if it was stored by a schema that is not ours."""
         meta = obj["metadata"]
+        try:
+            spec = RegionSpec.model_validate(obj.get("spec") or {})
+        except ValidationError:
+            return None
         return cls(
             name=meta["name"],
             uid=meta["uid"],
             created=meta["creationTimestamp"],
             generation=meta.get("generation", 0),
-            spec=RegionSpec.model_validate(obj.get("spec") or {}),
+            spec=spec,
         )
 
 
@@ -175,9 +181,9 @@ def _older_claim(
 def _organization_of(region: RegionRecord, target: str) -> str:
     """The organization that a namespace stands for by a region's template; empty if it stands for none."""
     first, *others = re.escape(region.template.replace("{region}", region.name)).split(re.escape("{namespace}"))
-    pattern = first + "(.+)" + r"\1".join(others)
+    pattern = first + "(?P<name>.+)" + "(?P=name)".join(others)
     found = re.fullmatch(pattern, target)
-    return found.group(1) if found else ""
+    return found.group("name") if found else ""
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:

@@ -73,9 +73,16 @@ def synced(
 
 
 def unsynced(
-    problem: Problem, *, generation: int, region: str | None, previous: Mapping[str, Any] | None, timestamp: str
+    problem: Problem,
+    *,
+    generation: int,
+    region: str | None,
+    previous: Mapping[str, Any] | None,
+    timestamp: str,
+    delivered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The status of a set that could not be synced: why, beside what was delivered before."""
+    """The status of a set that could not be synced: why, beside what was delivered, by this pass or before."""
+    delivered = delivered or previous
     reason, phase = problem.reason, problem.reason.phase
     conditions = [_condition("Ready", "False", reason, problem.message, generation)]
     kind = "Stalled" if phase is Phase.FAILED else "Reconciling"
@@ -88,14 +95,14 @@ def unsynced(
         region=region or (previous or {}).get("region"),
         conditions=[_since(condition, previous, timestamp) for condition in conditions],
     )
-    kept = {name: previous[name] for name in _KEPT if previous and name in previous}
-    rolled = [c for c in (previous or {}).get("conditions") or () if c.get("type") == "RolledOut"]
+    kept = {name: delivered[name] for name in _KEPT if delivered and name in delivered}
+    rolled = [c for c in (delivered or {}).get("conditions") or () if c.get("type") == "RolledOut"]
     out = {**status.model_dump(mode="json", by_alias=True, exclude_none=True), **kept}
     out["conditions"] += rolled
     return out
 
 
-def delivered(status: Mapping[str, Any] | None) -> Delivered | None:
+def memory(status: Mapping[str, Any] | None) -> Delivered | None:
     """What a status remembers of the last delivery; None if there was none."""
     if not status or not isinstance(status.get("revision"), int) or not status.get("fingerprint"):
         return None

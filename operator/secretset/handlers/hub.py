@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from secretset.kube.credentials import Credentials
 log = structlog.get_logger(__name__)
 
 _RESTART_FIRST, _RESTART_LAST = 0.5, 15.0  # seconds
+_HEALTHY = 60.0  # seconds after which an end counts as the first one
 
 
 class Sink(Protocol):
@@ -40,7 +42,7 @@ class Sink(Protocol):
     def forget_set(self, key: names.Key, uid: str | None = None) -> None:
         """A set is gone."""
 
-    def apply_region(self, record: RegionRecord, status: dict[str, Any]) -> None:
+    def apply_region(self, record: RegionRecord | None, status: dict[str, Any]) -> None:
         """A Region was seen."""
 
     def forget_region(self, name: str) -> None:
@@ -87,6 +89,7 @@ class KopfThread:
     def _supervise(self) -> None:
         delay = _RESTART_FIRST
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 asyncio.run(
                     kopf.operator(
@@ -97,8 +100,10 @@ class KopfThread:
                         stop_flag=self._stop,
                     )
                 )
-            except Exception as error:  # noqa: BLE001  (whatever ends kopf, the watch must go on)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever ends kopf, the watch must go on)
                 log.warning("kopf ended", error=type(error).__name__)
+            if time.monotonic() - began > _HEALTHY:
+                delay = _RESTART_FIRST
             if self._stop.wait(delay):
                 return
             telemetry.WATCH_RESTARTS.inc()

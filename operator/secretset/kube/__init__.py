@@ -1,1 +1,1 @@
-"""The only place that talks to clusters: credentials, a client, watches. It knows nothing of sets and regions."""
+"""The only place that talks to clusters: credentials, a client, watches; where objects are, not what they mean."""

@@ -24,6 +24,9 @@ MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
+# A ValueError is what aiohttp makes of a header that cannot be sent, such as a token with a line break in it.
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, ValueError)
+
 CONNECTED = "CONNECTED"
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -40,6 +43,7 @@ class Client:
         self._credentials = credentials
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,7 +54,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good: what still holds this client finds it unreachable."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -114,7 +119,7 @@ class Client:
                     failure.verb, failure.resource = _VERBS[method], telemetry.resource_of(path)
                     raise failure
                 return orjson.loads(raw)
-        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, orjson.JSONDecodeError) as error:
+        except _NO_ANSWER as error:
             raise errors.Unreachable(f"{method} failed: {type(error).__name__}") from None
         finally:
             telemetry.observe_request(self.name, method, code, path)
@@ -156,12 +161,14 @@ class Client:
                     yield event
         except asyncio.CancelledError:
             raise
-        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, orjson.JSONDecodeError) as error:
+        except _NO_ANSWER as error:
             raise errors.Unreachable(f"watch failed: {type(error).__name__}") from None
         finally:
             telemetry.observe_request(self.name, "WATCH", code, path)
 
     def _connected(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise errors.Unreachable("these credentials are not used any more")
         if self._session is None:
             self._session = self._credentials.session()
         return self._session

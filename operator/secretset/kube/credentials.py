@@ -96,10 +96,13 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
     configuration = kube_client.Configuration()
     try:
         async with _LOADING:
-            await kube_config.load_kube_config(
-                config_file=path, context=context, client_configuration=configuration, persist_config=False
-            )
-            return _credentials(configuration)
+            try:
+                await kube_config.load_kube_config(
+                    config_file=path, context=context, client_configuration=configuration, persist_config=False
+                )
+                return _credentials(configuration)
+            finally:
+                kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001  (keys are in the TLS context by now)
     except (*_UNUSABLE, yaml.YAMLError) as error:
         raise ConfigError(f"no usable kubeconfig at '{path}' ({type(error).__name__})") from None
 
@@ -172,7 +175,7 @@ def _credentials(configuration: Any) -> Credentials:
         token = await configuration.get_api_key_with_prefix("BearerToken")
         if not token:
             return None
-        text = str(token)
+        text = str(token).strip()
         return text if text.lower().startswith(("bearer ", "basic ")) else f"Bearer {text}"
 
     return Credentials(

@@ -61,9 +61,12 @@ class ScopedWatch:
         Raises:
             KubeError: the cluster could not be asked.
         """
-        verdicts = [
-            await access.may(self._client, verb, self._resource, group=self._group) for verb in ("list", "watch")
-        ]
+        try:
+            verdicts = [
+                await access.may(self._client, verb, self._resource, group=self._group) for verb in ("list", "watch")
+            ]
+        except errors.Forbidden:
+            verdicts = [False]  # who may not even ask is not allowed everywhere
         self._everywhere = all(verdicts)
         for namespace in self._needed:
             self._follow(namespace)
@@ -106,14 +109,6 @@ class ScopedWatch:
         """What keeps us from following this namespace, or None."""
         watch = self._of(namespace)
         return None if watch is None else watch.failing
-
-    def everywhere(self) -> bool:
-        """Whether one watch covers all namespaces."""
-        return self._everywhere is True
-
-    def count(self) -> int:
-        """How many watches are open."""
-        return len(self._watches)
 
     def _of(self, namespace: str) -> Watch | None:
         return self._watches.get(_ALL if self._everywhere else namespace)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -40,7 +39,6 @@ class Watch:
         synced: set once the first list was handed over.
         tried: set once that was tried, whatever came of it.
         failing: what ended the last attempt; None while the link is up.
-        last_contact: monotonic time of the last sign of life.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class Watch:
         self.synced = asyncio.Event()
         self.tried = asyncio.Event()
         self.failing: errors.KubeError | None = None
-        self.last_contact = 0.0
         self._client = client
         self._path = path
         self._on_upsert = on_upsert
@@ -81,13 +78,10 @@ class Watch:
             try:
                 if version is None:
                     version = await self._list()
-                    delay = _BACKOFF_FIRST
                 async with contextlib.aclosing(self._follow(version)) as versions:
                     async for version in versions:  # noqa: B007  (kept for the next attempt)
                         delay = _BACKOFF_FIRST
-                await asyncio.sleep(
-                    _jittered(_BACKOFF_FIRST)
-                )  # the server ended it: its right, but never in a hot loop
+                await asyncio.sleep(_jittered(_BACKOFF_FIRST))  # the server ended it: never in a hot loop
             except errors.Gone:
                 version = None
                 await asyncio.sleep(_jittered(delay))
@@ -113,7 +107,6 @@ class Watch:
             page = await self._client.get(
                 self._path, {**self._params, "limit": _PAGE, **({"continue": token} if token else {})}, accept=accept
             )
-            self._alive()
             for item in page.get("items") or ():
                 seen.add(_identity(item))
                 self._known.add(_identity(item))
@@ -138,9 +131,12 @@ class Watch:
         }
         accept = METADATA_ONLY_WATCH if self._metadata_only else None
         async for event in self._client.watch(self._path, params, accept=accept):
-            self._alive()
             kind, item = event.get("type"), event.get("object")
-            if kind == CONNECTED or item is None:
+            if kind == CONNECTED:
+                self._alive()
+                yield version
+                continue
+            if item is None:
                 continue
             if kind in {"ADDED", "MODIFIED"}:
                 self._known.add(_identity(item))
@@ -159,7 +155,6 @@ class Watch:
             log.error("a handler failed", path=self._path, error=type(error).__name__)  # noqa: TRY400
 
     def _alive(self) -> None:
-        self.last_contact = time.monotonic()
         if self.failing is not None:
             self.failing = None
             log.info("watch is back", cluster=self._client.name, path=self._path)

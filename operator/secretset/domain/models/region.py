@@ -110,7 +110,7 @@ class RegionStatus(Model):
     sets: PhaseCounts | None = Field(default=None, description="Sets of the region by phase.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Reachable and Authorized.",
+        description="Reachable: whether the API server of its cluster answers.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

@@ -1,0 +1,91 @@
+"""What is seen of a region: order, successors under the same name, and what is remembered of the lost."""
+
+from typing import Any
+
+from builders import deployment
+from secretset.controller.installation import Installation
+from secretset.controller.view import RegionView
+from secretset.domain.names import Key
+from secretset.domain.workloads import DEPLOYMENT
+from unit.slots import INSTALLATION, KEYRING, OWNER, delivered, wanted
+
+PLACE = ("team-us", "app")
+
+
+class Seen:
+    """A view, and the keys that it asked to be looked at."""
+
+    def __init__(self) -> None:
+        self.asked: list[Key] = []
+        self.view = RegionView(
+            installation=Installation(id=INSTALLATION, keyring=KEYRING), enqueue=self.asked.append, placed={}
+        )
+
+
+def stored(version: int, **changes: Any) -> dict[str, Any]:
+    """The managed Secret as an API server stores it."""
+    slot = delivered({"A": b"1"})
+    for name, value in changes.items():
+        slot.deliver(wanted({name: value}), slot.status())
+    obj = slot.copy()
+    obj["metadata"] |= {"uid": "secret-1", "resourceVersion": str(version), "namespace": PLACE[0], "name": PLACE[1]}
+    return obj
+
+
+def workload(uid: str, version: int) -> dict[str, Any]:
+    obj = deployment("web").env_from("app").object()
+    obj["metadata"] |= {"uid": uid, "resourceVersion": str(version), "namespace": PLACE[0]}
+    return obj
+
+
+def test_an_event_from_before_our_own_write_changes_nothing() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    for version in (8, 9):
+        seen.view.see_secret(stored(version))
+    assert seen.asked == []
+    seen.view.see_secret(stored(10))
+    assert seen.asked == [OWNER]
+    assert seen.view.secrets[PLACE].resource_version == "10"
+
+
+def test_a_late_event_of_a_predecessor_does_not_replace_the_secret() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    late = stored(8)
+    late["metadata"]["uid"] = "secret-0"
+    seen.view.see_secret(late)
+    seen.view.miss_secret(*PLACE, late)
+    assert seen.view.secrets[PLACE].uid == "secret-1"
+    assert not seen.view.secrets[PLACE].deleted
+
+
+def test_a_lost_secret_is_remembered_until_nobody_wants_it_back() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.miss_secret(*PLACE, None)
+    assert seen.view.secrets[PLACE].deleted
+    assert seen.view.known_secrets() == []
+    seen.view.forget_lost(PLACE)
+    assert PLACE not in seen.view.secrets
+
+
+def test_a_successor_under_the_same_name_takes_the_place_of_a_workload_whose_end_was_not_seen() -> None:
+    seen = Seen()
+    seen.view.see_workload(DEPLOYMENT, workload("old", 1))
+    seen.view.see_workload(DEPLOYMENT, workload("new", 5))
+    assert list(seen.view.workloads[PLACE[0]]) == ["new"]
+    seen.view.see_workload(DEPLOYMENT, workload("old", 2))  # late
+    assert "new" in seen.view.workloads[PLACE[0]]
+    seen.view.miss_workload(DEPLOYMENT, PLACE[0], "web", None)
+    assert not seen.view.workloads[PLACE[0]]
+
+
+def test_a_workload_asks_for_the_sets_that_it_uses_only_when_something_that_counts_changed() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.see_workload(DEPLOYMENT, workload("web", 1))
+    seen.view.see_workload(DEPLOYMENT, workload("web", 2))
+    assert seen.asked == [OWNER]
+    seen.view.miss_workload(DEPLOYMENT, PLACE[0], "web", None)
+    assert seen.asked == [OWNER, OWNER]
