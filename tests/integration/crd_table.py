@@ -282,6 +282,10 @@ def _region_rows() -> Iterator[Row]:
     for field in secret:
         rest = {other: value for other, value in secret.items() if other != field}
         yield row(f"cluster-without-{field}", required(f"{ref}.{field}"), cluster={"kubeconfigSecretRef": rest})
+    for field in ("namespace", "name"):
+        sneaky = {**secret, field: "../other"}
+        says = f"{ref}.{field} in body should match"
+        yield row(f"cluster-{field}-path", says, cluster={"kubeconfigSecretRef": sneaky})
     yield row("cluster-inline", unknown("spec.cluster.kubeconfig"), cluster={"kubeconfig": CANARY})
     yield row("cluster-string", not_a("object", "string", ref), cluster={"kubeconfigSecretRef": CANARY})
     yield row("default-text", not_a("boolean", "string", "spec.default"), default="yes")

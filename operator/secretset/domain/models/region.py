@@ -14,8 +14,10 @@ from secretset.domain.reasons import Phase
 class KubeconfigSecretRef(Model):
     """The key of a Secret of the hub that holds a kubeconfig."""
 
-    namespace: str = Field(description="Namespace of the Secret on the hub.", min_length=1, max_length=63)
-    name: str = Field(description="Name of the Secret.", min_length=1, max_length=253)
+    namespace: str = Field(
+        description="Namespace of the Secret on the hub.", max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    )
+    name: str = Field(description="Name of the Secret.", max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     key: str = Field(description="Key that holds the kubeconfig.", min_length=1, max_length=253)
 
 
