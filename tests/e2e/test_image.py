@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import OPERATOR_ACCOUNT, install_hub
+from kubelab.plane import ControlPlane
+
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65532  # the user of the image
 
@@ -38,19 +41,38 @@ def environment() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+# Nothing can be written but /mnt, and nobody is root: what the pod of deploy/operator.yaml is given.
+_SEAL = (
+    "mount --make-rprivate / && mount -o remount,ro,bind / && mount -t tmpfs -o mode=1777 tmpfs /mnt "
+    f'&& exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "$@"'
+)
+SEALED = ["unshare", "-m", "sh", "-c", _SEAL, "sh"]
+
+
+def command(environment: Path, *args: str) -> list[str]:
+    """The entry point, sealed off as far as this machine lets us."""
+    try:
+        possible = subprocess.run([*SEALED, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        possible = False
+    return [*(SEALED if possible else []), str(environment / "bin/secretset"), *args]
+
+
+def surroundings(environment: Path) -> dict[str, str]:
+    """The image's environment variables."""
+    path = f"{environment}/bin:{os.environ['PATH']}"
+    return {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/mnt", "TMPDIR": "/mnt"}
+
+
 def run(environment: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run the entry point as the image's user (if we may change users), with nothing of ours in its environment."""
-    other = os.geteuid() == 0
+    """Run the entry point to its end."""
     return subprocess.run(
-        [environment / "bin/secretset", *args],
-        env={"PATH": f"{environment}/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        command(environment, *args),
+        env=surroundings(environment),
         cwd="/",
         capture_output=True,
         text=True,
         check=False,
-        user=NOBODY if other else None,
-        group=NOBODY if other else None,
-        extra_groups=[] if other else None,
     )
 
 
@@ -66,6 +88,31 @@ def test_the_entry_point_works_in_an_empty_environment(environment: Path) -> Non
     operator = run(environment, "operator", "--kubeconfig", "/nowhere")
     assert operator.returncode == 2
     assert operator.stderr.splitlines()[-1] == "secretset operator: there is no kubeconfig at '/nowhere'"
+
+
+@pytest.mark.timeout(300)
+def test_the_operator_runs_without_root_on_a_read_only_disk(environment: Path, control_plane: ControlPlane) -> None:
+    install_hub(control_plane)
+    kubeconfig = environment.parent / "kubeconfig"
+    kubeconfig.write_bytes(control_plane.service_account_kubeconfig(*OPERATOR_ACCOUNT).read_bytes())
+    kubeconfig.chmod(0o644)
+    line = command(environment, "operator", "--kubeconfig", str(kubeconfig), "--port", "0", "--log-format", "json")
+    with subprocess.Popen(
+        line,
+        env=surroundings(environment),
+        cwd="/",
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            told = next((text for text in process.stderr if '"event": "ready"' in text), None)
+            assert told is not None
+            if line[0] == "unshare":
+                assert Path(f"/proc/{process.pid}").stat().st_uid == NOBODY
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_no_build_tools_are_left(environment: Path) -> None:

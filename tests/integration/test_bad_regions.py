@@ -10,11 +10,13 @@ import pytest
 
 from harness import (
     Org,
+    decoded,
     eventually,
     guarded,
     kubeconfig_secret,
     namespace,
     regional_role,
+    value_from,
 )
 from kubelab.plane import ControlPlane
 
@@ -178,6 +180,44 @@ def test_a_template_without_the_organization_shares_its_namespace(org: Org, new_
     other.secret_set(region=name)
     other.stumbles("failed/NameConflict", f"Secret 'app' in namespace '{there}' of region '{name}' belongs to somebody")
     assert org.get("secret", "app", namespace=there) == before
+
+
+def test_a_new_namespace_rule_moves_the_secret_and_leaves_none_behind(org: Org) -> None:
+    before, after = f"{org.name}-before", f"{org.name}-after"
+    org.apply(*(build(place) for place in (before, after) for build in (namespace, regional_role)))
+    name = org.region(f"{org.name}-r", namespace=before)
+    content = org.source()
+    org.secret_set(region=name)
+    assert org.reaches("ready")["secretRef"]["namespace"] == before
+    org.region(name, namespace=after)
+    eventually(lambda: org.status().get("secretRef", {}).get("namespace") == after)
+    assert org.get("secret", "app", namespace=before) is None
+    moved = org.get("secret", "app", namespace=after)
+    assert decoded(moved) == {"A": str(content["a"]).encode()}
+    assert org.reaches("ready")["revision"] == 1
+
+
+def test_deleting_a_pull_secret_that_lost_its_name_detaches_nothing(org: Org, new_org: NewOrg) -> None:
+    there = f"{org.name}-shared"
+    org.apply(namespace(there), regional_role(there))
+    name = org.region(f"{org.name}-r", namespace=there)
+    other = new_org(f"{org.name}-other").create()
+    for tenant in (org, other):
+        tenant.source()
+        spec = {
+            "host": "ghcr.io",
+            "username": "bot",
+            "password": value_from("src", "a"),
+            "serviceAccounts": ["default"],
+        }
+        body = {"metadata": {"name": "regcred", "namespace": tenant.name}, "spec": {"region": name, **spec}}
+        tenant.apply({"apiVersion": "secretset.dev/v1alpha1", "kind": "ImagePullSecret", **body})
+        phase = "ready" if tenant is org else "failed"
+        tenant.reaches(phase, name="regcred", kind="imagepullsecret")
+    attached = org.get("serviceaccount", "default", namespace=there)
+    assert (attached or {})["imagePullSecrets"] == [{"name": "regcred"}]
+    other.kubectl("delete", "imagepullsecret", "regcred", "--timeout=20s")
+    assert org.get("serviceaccount", "default", namespace=there) == attached
 
 
 def test_default_regions(org: Org) -> None:
