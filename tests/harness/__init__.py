@@ -4,6 +4,7 @@ The operator runs with the service account and the roles of deploy/, so every te
 takes an organization with names of its own; nothing is shared but the planes and the process.
 """
 
+from harness.hub import start_hub
 from harness.manifests import (
     decoded,
     env_from,
@@ -50,6 +51,7 @@ __all__ = [
     "namespace",
     "region",
     "regional_role",
+    "start_hub",
     "value_from",
     "writes",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import OperatorProcess, Org, eventually, forms, install_hub, install_region_cluster, region
+from harness import OperatorProcess, Org, eventually, forms, install_region_cluster, start_hub
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -24,10 +24,7 @@ def canaries() -> list[str]:
 @pytest.fixture(scope="session")
 def hub(control_planes: ControlPlanes) -> ControlPlane:
     """A hub with the default region us-west in its own namespaces."""
-    plane = control_planes(["hub"], nodes=1, audit=True)[0]
-    install_hub(plane)
-    plane.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
-    return plane
+    return start_hub(control_planes, "hub")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import OperatorProcess, Org, env_from, eventually, install_hub, region
+from harness import OperatorProcess, Org, env_from, eventually, start_hub
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -186,10 +186,7 @@ def test_deleted_and_created_again_while_the_operator_was_away(org: Org, operato
 @pytest.fixture(scope="module")
 def lonely(control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own, whose API server may be hurt."""
-    plane = control_planes(["deletion"], nodes=1, audit=True)[0]
-    install_hub(plane)
-    plane.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
-    return plane
+    return start_hub(control_planes, "deletion")
 
 
 @pytest.fixture(scope="module")

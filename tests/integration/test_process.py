@@ -16,7 +16,15 @@ from typing import Any
 
 import pytest
 
-from harness import OPERATOR_ACCOUNT, OperatorProcess, Org, eventually, forms, install_hub, region, value_from
+from harness import (
+    OPERATOR_ACCOUNT,
+    OperatorProcess,
+    Org,
+    eventually,
+    forms,
+    start_hub,
+    value_from,
+)
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -26,10 +34,7 @@ ALL_LEVELS = {"debug", "info", "warning", "error"}
 @pytest.fixture(scope="module")
 def plane(control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own."""
-    made = control_planes(["process"], nodes=1, audit=True)[0]
-    install_hub(made)
-    made.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
-    return made
+    return start_hub(control_planes, "process")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import OPERATOR_ACCOUNT, ROOT, OperatorProcess, Org, env_from, eventually, install_hub, region
+from harness import OPERATOR_ACCOUNT, ROOT, OperatorProcess, Org, env_from, eventually, start_hub
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -22,10 +21,7 @@ FOLLOWED = {"secrets", "deployments", "serviceaccounts"}
 @pytest.fixture(scope="module")
 def plane(control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own."""
-    made = control_planes(["scopes"], nodes=1, audit=True)[0]
-    install_hub(made)
-    made.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
-    return made
+    return start_hub(control_planes, "scopes")
 
 
 @pytest.fixture

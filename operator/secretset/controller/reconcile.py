@@ -287,7 +287,7 @@ class Reconciler:
             generation=fresh.generation,
             region=self._known_region(fresh),
             previous=previous,
-            delivered=delivered or previous,
+            delivered=delivered,
             timestamp=self._context.timestamp(),
         )
         await write_status(self._context, obj, wanted)
