@@ -193,7 +193,8 @@ class Plan:
         ]
 
     def _kwok(self) -> list[str]:
-        return [*self._client(KWOK), "--manage-all-nodes=true", "--node-lease-duration-seconds=40"]
+        # No leases: one kwok that was killed and started again would have to wait until its own have run out.
+        return [*self._client(KWOK), "--manage-all-nodes=true", "--node-lease-duration-seconds=0"]
 
     def _client(self, identity: str) -> list[str]:
         return [f"--kubeconfig={self.folder.kubeconfigs / identity}"]

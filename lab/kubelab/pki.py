@@ -1,6 +1,7 @@
 """The certificates of one control plane: a CA of its own, what is served with, and who may come in.
 
-Everything is EC P-256 (made in a millisecond, where RSA takes a tenth of a second each) and lives as long as the plane.
+Everything is EC P-256 (made in a millisecond, where RSA takes a tenth of a second each) and lives as long as the plane,
+unless a test asks for less.
 Kubernetes reads identity out of client certificates: the common name is the user, each organization is a group.
 """
 
@@ -65,27 +66,41 @@ class Authority:
         """The authority's own certificate and key."""
         return _pair(self._certificate, self._key)
 
-    def serving(self) -> KeyPair:
-        """A certificate for an API server that listens on loopback."""
+    def serving(self, *, valid_seconds: float | None = None) -> KeyPair:
+        """A certificate for a server that listens on loopback.
+
+        Args:
+            valid_seconds: As for `client`.
+        """
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVING_NAMES]
         names += [x509.IPAddress(ipaddress.ip_address(address)) for address in SERVING_ADDRESSES]
-        return self._issue("kube-apiserver", (), ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(names))
+        alternatives = x509.SubjectAlternativeName(names)
+        return self._issue("kube-apiserver", (), ExtendedKeyUsageOID.SERVER_AUTH, valid_seconds, alternatives)
 
-    def client(self, user: str, groups: Sequence[str] = ()) -> KeyPair:
-        """A certificate that makes its holder this user in these groups."""
-        return self._issue(user, groups, ExtendedKeyUsageOID.CLIENT_AUTH)
+    def client(self, user: str, groups: Sequence[str] = (), *, valid_seconds: float | None = None) -> KeyPair:
+        """A certificate that makes its holder this user in these groups.
+
+        Args:
+            user: Its common name.
+            groups: Its organizations.
+            valid_seconds: How long from now, to the second below; less than 0 (at least -3600) makes one that has
+                expired. Absent: ten years.
+        """
+        return self._issue(user, groups, ExtendedKeyUsageOID.CLIENT_AUTH, valid_seconds)
 
     def _issue(
         self,
         name: str,
         groups: Sequence[str],
         use: x509.ObjectIdentifier,
+        valid_seconds: float | None,
         names: x509.SubjectAlternativeName | None = None,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(subject, self._certificate.subject, key.public_key())
+        lifetime = LIFETIME if valid_seconds is None else dt.timedelta(seconds=valid_seconds)
+        builder = _builder(subject, self._certificate.subject, key.public_key(), lifetime)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(authority=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
@@ -113,11 +128,13 @@ def save(directory: Path, name: str, pair: KeyPair) -> None:
     write_private(directory / f"{name}.key", pair.key)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, lifetime: dt.timedelta = LIFETIME
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
     builder = builder.serial_number(x509.random_serial_number())
-    return builder.not_valid_before(now - BACKDATED).not_valid_after(now + LIFETIME)
+    return builder.not_valid_before(now - BACKDATED).not_valid_after(now + lifetime)
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:

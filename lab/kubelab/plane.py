@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from kubelab import binary, control, kubeconfig, layout, pki
+from kubelab import binary, boot, control, kubeconfig, layout, pki, snapshots
 from kubelab.api import Api
-from kubelab.components import APISERVER, ETCD, SUPERVISOR
+from kubelab.components import APISERVER, ETCD, SUPERVISOR, Plan, Ports
 from kubelab.errors import ControlError, KubectlError
 from kubelab.launch import end, launch
 from kubelab.layout import Folder
@@ -187,22 +187,41 @@ class ControlPlane:
             raise KubectlError(f"kubectl {' '.join(args)} failed with code {done.returncode}: {done.stderr.strip()}")
         return done
 
-    def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
-        """Returns a kubeconfig of a user who comes with a client certificate; what they may do is up to RBAC."""
-        pair = pki.Authority.load(self._folder.pki).client(user, groups)
-        return self._write_kubeconfig("user", (user, *groups), kubeconfig.certificate_user(pair))
+    def kubeconfig_for(self, user: str, groups: Sequence[str] = (), *, valid_seconds: float | None = None) -> Path:
+        """Returns a kubeconfig of a user who comes with a client certificate; what they may do is up to RBAC.
 
-    def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """Returns a kubeconfig of a ServiceAccount that exists, with a token that lasts as long as the plane.
+        A certificate is never revoked. One that has expired is answered with 401, on open connections too.
+
+        Args:
+            user: Name of the user.
+            groups: Names of their groups.
+            valid_seconds: How long the certificate is valid from now; less than 0 (at least -3600): it has expired.
+                Absent: as long as the plane. Each call writes a new certificate, to one path per identity and length.
+        """
+        pair = pki.Authority.load(self._folder.pki).client(user, groups, valid_seconds=valid_seconds)
+        length = () if valid_seconds is None else (f"valid {valid_seconds} s",)
+        return self._write_kubeconfig("user", (user, *groups, *length), kubeconfig.certificate_user(pair))
+
+    def service_account_kubeconfig(self, namespace: str, name: str, *, valid_seconds: int = TOKEN_SECONDS) -> Path:
+        """Returns a kubeconfig of a ServiceAccount that exists, with a token.
+
+        The token is revoked by deleting the account, and stays so when one of the same name is created: it names the
+        uid. The API server remembers a token that it accepted for 10 s, so it may take that long.
+
+        Args:
+            namespace: Of the account.
+            name: Of the account.
+            valid_seconds: How long the token is valid from now; Kubernetes allows no less than 600. Absent: as long as
+                the plane. Each call gets a new token, written to one path per account.
 
         Raises:
-            ApiError: There is no such account.
+            ApiError: There is no such account, or the time is too short.
         """
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": {"expirationSeconds": TOKEN_SECONDS},
+            "spec": {"expirationSeconds": valid_seconds},
         }
         token = self._api().post(path, request)["status"]["token"]
         return self._write_kubeconfig("sa", (namespace, name), kubeconfig.token_user(token), namespace=namespace)
@@ -233,15 +252,56 @@ class ControlPlane:
         if program in (APISERVER, ETCD) and APISERVER in self.pids:
             self.wait_ready()
 
+    def snapshot(self) -> Path:
+        """Keeps everything that is stored as it is now, and returns where; it is deleted with the plane.
+
+        etcd is killed for a moment and started again (a copy of what a killed etcd leaves is whole, a copy under a
+        running one is not); the other programs go on, and requests in that moment fail.
+
+        Raises:
+            ControlError: etcd does not run.
+        """
+        self.kill(ETCD)
+        try:
+            return snapshots.take(self._folder)
+        finally:
+            self.restart(ETCD)
+
+    def restore(self, snapshot: Path) -> None:
+        """Puts back everything that is stored, as one does after a disaster; returns when the plane is ready.
+
+        All programs are killed, and started again in order, also those that did not run. Later objects are gone, uids
+        are the old ones, and versions go on from the snapshot's: the numbers that were given out since come a second
+        time, for other contents. A client notices nothing but closed connections.
+
+        Args:
+            snapshot: From this plane's `snapshot`; it can be used again.
+
+        Raises:
+            ControlError: It is no snapshot; nothing was done.
+        """
+        data = snapshots.copy(self._folder, snapshot)
+        plan = Plan(folder=self._folder, options=self.options, ports=Ports(**self.ports))
+        for program in reversed(plan.programs()):
+            if program in self.pids:
+                self.kill(program)
+        snapshots.put_back(self._folder, data)
+        for program in plan.programs():
+            self.restart(program)
+            if program == ETCD:
+                self._wait(boot.etcd_listens(plan).done, "etcd", SECONDS_TO_RECOVER)
+
     def wait_ready(self, seconds: float = SECONDS_TO_RECOVER) -> None:
         """Returns when the API server is ready.
 
         Raises:
             ControlError: It was not in this time.
         """
-        client = self._api()
+        self._wait(self._api().ready, "the API server", seconds)
+
+    def _wait(self, done: Callable[[], bool], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not client.ready():
+        while not done():
             if time.monotonic() > deadline:
-                raise ControlError(f"the API server of plane '{self.name}' was not ready within {seconds:.0f} s")
+                raise ControlError(f"{what} of plane '{self.name}' was not ready within {seconds:.0f} s")
             time.sleep(0.05)
