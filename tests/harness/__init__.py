@@ -4,12 +4,15 @@ The operator runs with the service account and the roles of deploy/, so every te
 takes an organization with names of its own; nothing is shared but the planes and the process.
 """
 
+from harness.away import Away
+from harness.faulty import FaultyServer
 from harness.hub import start_hub
 from harness.manifests import (
     decoded,
     env_from,
     env_key,
     forms,
+    grant,
     kubeconfig_ref,
     namespace,
     region,
@@ -27,6 +30,7 @@ from harness.process import (
     install_region_cluster,
     writes,
 )
+from harness.proxy import Proxy
 from harness.waiting import SOON, eventually, holds
 
 __all__ = [
@@ -34,14 +38,18 @@ __all__ = [
     "ROOT",
     "SOON",
     "USER",
+    "Away",
+    "FaultyServer",
     "OperatorProcess",
     "Org",
+    "Proxy",
     "decoded",
     "described",
     "env_from",
     "env_key",
     "eventually",
     "forms",
+    "grant",
     "guarded",
     "holds",
     "install_hub",
