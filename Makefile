@@ -35,6 +35,9 @@ test: setup  ## Unit, property and integration tests, with coverage
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report= $(TEST_ARGS)
 	@$(BIN)/coverage report --format=total | sed 's/^/coverage: /;s/$$/ %/'
 
+chaos: setup  ## Long tests of links and clusters that break
+	@$(BIN)/pytest tests/chaos -m chaos -n $(JOBS) --dist loadgroup $(TEST_ARGS)
+
 check: $(STAMP)  ## Lint, types, layers, generated files, sizes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -62,4 +65,4 @@ lock:  ## Resolve the requirements anew (needs uv)
 clean: ## Remove what can be made again
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build .coverage*
 
-.PHONY: help setup demo demo-down test check format bench generate lock clean
+.PHONY: help setup demo demo-down test chaos check format bench generate lock clean

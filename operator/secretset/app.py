@@ -1,4 +1,4 @@
-"""The operator put together: hub, store, regions, kopf. Starts, runs until it is told to stop, and lets go in order."""
+"""The operator put together: hub, replicas, store, regions, kopf. Starts, runs until told to stop, lets go in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 import os
 import random
 import signal
-import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import structlog
 
@@ -15,23 +16,25 @@ from secretset.config import Config
 from secretset.controller import http
 from secretset.controller.context import Context
 from secretset.controller.events import EventRecorder
-from secretset.controller.installation import Installation, load_or_create
+from secretset.controller.installation import load_or_create
+from secretset.controller.membership import Membership
 from secretset.controller.region_manager import RegionManager
 from secretset.controller.resync import load, resync
+from secretset.controller.source_watch import SourceWatch
 from secretset.controller.store import HubStore
-from secretset.domain import names
 from secretset.domain.names import Key
+from secretset.domain.replicas import Replica
 from secretset.handlers.hub import KopfThread
 from secretset.kube import credentials, errors, paths
 from secretset.kube.client import Client
-from secretset.kube.scoped import ScopedWatch
 from secretset.kube.watch import Watch
 
 log = structlog.get_logger(__name__)
 
 _HUB_RETRY_SECONDS = 2.0
 _FIRST_RESYNC_SECONDS = 20.0  # for what was deleted between our list and that of kopf
-_SOURCES_SECONDS = 10.0  # to wait at the start for the sources of all organizations
+
+T = TypeVar("T")
 
 
 class Operator:
@@ -43,53 +46,93 @@ class Operator:
         self._manager: RegionManager | None = None
         self._pending: set[Key] = set()
         self._kopf: KopfThread | None = None
+        self._store: HubStore | None = None
+        self._missed = asyncio.Event()
+        self._renew: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
 
         Raises:
-            ConfigError: there is no usable kubeconfig, or the installation Secret is damaged.
+            ConfigError: there is no usable kubeconfig, the installation Secret is damaged, or another process has
+                taken this replica's name.
         """
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unexpected)
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stopping.set)
         login = await credentials.load(self._config.kubeconfig, self._config.context)
-        async with Client(login, name="hub", timeout=self._config.request_timeout) as hub:
-            server = await http.serve(
-                host=self._config.host, port=self._config.port, healthy=self._healthy, ready=lambda: self._ready
-            )
-            work = asyncio.create_task(self._work(hub, login))
-            ended = asyncio.create_task(stopping.wait())
-            try:
-                await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
-                if work.done():
-                    work.result()
-                log.info("stopping")
-            finally:
-                self._ready = False
-                work.cancel()
-                ended.cancel()
-                await asyncio.gather(work, ended, return_exceptions=True)
-                await server.cleanup()
-
-    async def _work(self, hub: Client, login: credentials.Credentials) -> None:
-        installation = await self._installation(hub)
-        events = EventRecorder(hub, instance=f"{socket.gethostname()}-{os.getpid()}")
-        store = HubStore(self._dispatch, self._region_changed)
-        context = Context(hub=hub, store=store, installation=installation, events=events, config=self._config)
-        manager = RegionManager(context, login)
-
-        sources = ScopedWatch(
-            hub,
-            resource="secrets",
-            group="",
-            path=paths.secrets,
-            on_upsert=store.apply_source,
-            on_delete=lambda namespace, name, _: store.forget_source(namespace, name),
-            label_selector=names.SOURCE_SELECTOR,
-            remembered=lambda: list(store.sources),
+        inside = await self._inside()
+        server = await http.serve(
+            host=self._config.host, port=self._config.port, healthy=self._healthy, ready=lambda: self._ready
         )
+        work = asyncio.create_task(self._replica(login, inside))
+        ended = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            log.info("stopping")
+        finally:
+            self._ready = False
+            work.cancel()
+            ended.cancel()
+            await asyncio.gather(work, ended, return_exceptions=True)
+            await server.cleanup()
+
+    async def _inside(self) -> credentials.Credentials | None:
+        """Our credentials in the cluster that we run in, if there is a region to be served from inside."""
+        if self._config.region_kubeconfig:
+            return await credentials.load(self._config.region_kubeconfig)
+        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
+        # $KUBECONFIG is no substitute: it may lead to the hub.
+        return credentials.in_cluster() if self._config.regions and in_pod else None
+
+    async def _replica(self, login: credentials.Credentials, inside: credentials.Credentials | None) -> None:
+        """Take our place among the replicas, work as long as we have it, and leave it at once at the end."""
+        config = self._config
+        async with Client(login, name="hub") as for_leases:
+            me = Replica(name=config.replica, regions=config.regions)
+            membership = Membership(
+                for_leases,
+                config.namespace,
+                me,
+                on_change=self._members_changed,
+                on_return=self._returned,
+                on_rewind=self._rewound,
+            )
+            hub = Client(login, name="hub", timeout=config.request_timeout, fence=membership.fence)
+            try:
+                await self._insist("the hub does not let us begin", membership.join)
+                async with hub, asyncio.TaskGroup() as tasks:
+                    tasks.create_task(membership.run())
+                    tasks.create_task(self._work(hub, membership, login, inside))
+                    await membership.lost.wait()
+                    raise errors.ConfigError(
+                        f"another process took the name '{me.name}' of this replica: give each its own (--replica)"
+                    )
+            except* errors.ConfigError as group:
+                raise group.exceptions[0] from None
+            finally:
+                await membership.leave()
+
+    async def _work(
+        self,
+        hub: Client,
+        membership: Membership,
+        login: credentials.Credentials,
+        inside: credentials.Credentials | None,
+    ) -> None:
+        config = self._config
+        installation = await self._insist(
+            "the hub does not let us begin", lambda: load_or_create(hub, config.namespace)
+        )
+        events = EventRecorder(hub, instance=f"{config.replica}-{os.getpid()}")
+        store = self._store = HubStore(self._dispatch, self._region_changed)
+        context = Context(hub=hub, store=store, installation=installation, events=events, config=config)
+        manager = RegionManager(context, hub=login, inside=inside, membership=membership)
+        sources = SourceWatch(hub, store, config.regions)
         organizations = Watch(
             hub,
             paths.NAMESPACES,
@@ -97,21 +140,25 @@ class Operator:
             on_delete=lambda _, name, __: store.forget_organization(name),
             metadata_only=True,
         )
-        missed = asyncio.Event()
-        kopf = KopfThread(login, store, asyncio.get_running_loop(), restarted=missed.set)
+        kopf = KopfThread(login, store, asyncio.get_running_loop(), restarted=self._missed.set)
+
+        def renew() -> None:
+            organizations.renew(relist=False)
+            sources.renew()
+
+        self._renew = renew
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(organizations.run())
                 tasks.create_task(events.run())
                 await organizations.synced.wait()
-                await self._start_sources(sources)
-                tasks.create_task(self._follow_sources(store, sources))
-                await self._load(hub, store)
-                await self._sources_seen(store, sources)
+                await sources.start()
+                await self._insist("the custom resources cannot be listed yet", lambda: load(hub, store))
+                tasks.create_task(sources.run())
+                await sources.seen()
                 self._manager = manager
                 tasks.create_task(manager.run())
-                for name in store.regions:
-                    manager.region_changed(name)
+                manager.members_changed()
                 for key in self._pending | set(store.sets):
                     self._dispatch(key)
                 self._pending.clear()
@@ -119,7 +166,7 @@ class Operator:
                 self._kopf = kopf
                 self._ready = True
                 log.info("ready", sets=len(store.sets), regions=len(store.regions), installation=installation.id)
-                await self._resync(hub, store, missed)
+                await self._resync(hub, store)
         finally:
             kopf.stop()
             await sources.stop()
@@ -130,78 +177,63 @@ class Operator:
 
     def _dispatch(self, key: Key) -> None:
         """Queue a key with the runner of its region; before all is known, only note it."""
-        manager = self._manager
-        if manager is None:
+        if self._manager is None:
             self._pending.add(key)
-            return
-        manager.dispatch(key)
+        else:
+            self._manager.dispatch(key)
 
     def _region_changed(self, name: str) -> None:
         if self._manager is not None:
             self._manager.region_changed(name)
 
-    async def _installation(self, hub: Client) -> Installation:
-        """Wait for the hub, then learn who we are."""
+    def _members_changed(self) -> None:
+        if self._manager is not None:
+            self._manager.members_changed()
+
+    def _returned(self) -> None:
+        """The hub was away, or we slept: no watch need wait for its next attempt, and what was missed is looked for."""
+        self._renew()
+        self._missed.set()
+
+    def _rewound(self) -> None:
+        """The hub was put back to an earlier state, and its watches of our kinds may be deaf: read it all again."""
+        if self._store is not None and self._kopf is not None:
+            self._store.rewound()
+            self._kopf.renew()
+            self._missed.set()
+
+    async def _insist(self, trouble: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what the hub must let us do before anything else.
+
+        Raises:
+            ConfigError: from the attempt: no repetition would help.
+        """
         while True:
             try:
-                return await load_or_create(hub, self._config.namespace)
+                return await attempt()
             except errors.ConfigError:
                 raise
             except errors.KubeError as error:
-                log.warning("the hub does not let us begin", namespace=self._config.namespace, error=str(error))
+                log.warning(trouble, namespace=self._config.namespace, error=str(error))
                 await asyncio.sleep(_HUB_RETRY_SECONDS)
 
-    async def _start_sources(self, sources: ScopedWatch) -> None:
-        while True:
-            try:
-                return await sources.start()
-            except errors.KubeError as error:
-                log.warning("cannot watch source Secrets yet", error=str(error))
-                await asyncio.sleep(_HUB_RETRY_SECONDS)
-
-    async def _follow_sources(self, store: HubStore, sources: ScopedWatch) -> None:
-        """Watch for sources in the organizations that have sets."""
-        followed: set[str] = set()
-        changes = -1
-        while True:
-            if store.changes != changes:
-                changes = store.changes
-                wanted = store.namespaces_with_sets()
-                for namespace in wanted - followed:
-                    sources.need(namespace)
-                for namespace in followed - wanted:
-                    sources.release(namespace)
-                followed = wanted
-            await asyncio.sleep(0.05)
-
-    async def _sources_seen(self, store: HubStore, sources: ScopedWatch) -> None:
-        """Wait until the sources of all organizations were listed, so that settled sets are recognised as such."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SOURCES_SECONDS):
-                for namespace in store.namespaces_with_sets():
-                    sources.need(namespace)
-                    await sources.tried(namespace)
-
-    async def _load(self, hub: Client, store: HubStore) -> None:
-        while True:
-            try:
-                return await load(hub, store)
-            except errors.KubeError as error:
-                log.warning("the custom resources cannot be listed yet", error=str(error))
-                await asyncio.sleep(_HUB_RETRY_SECONDS)
-
-    async def _resync(self, hub: Client, store: HubStore, missed: asyncio.Event) -> None:
-        """Compare everything: once kopf has begun, every few minutes, and whenever kopf had to begin anew."""
+    async def _resync(self, hub: Client, store: HubStore) -> None:
+        """Compare everything: once kopf has begun, every few minutes, and whenever something may have been missed."""
         wait = min(_FIRST_RESYNC_SECONDS, self._config.resync_seconds)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait * random.uniform(0.9, 1.1)):  # noqa: S311
-                    await missed.wait()
+                    await self._missed.wait()
             wait = self._config.resync_seconds
-            missed.clear()
+            self._missed.clear()
             try:
                 await resync(hub, store)
             except errors.KubeError as error:
                 log.warning("resync not finished", error=str(error))
             for key in tuple(store.sets):
                 self._dispatch(key)
+
+
+def _unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What no task waits for, mostly connections that end while they are read. Its text may hold anything: not told."""
+    log.warning("nobody waits for this error", error=type(context.get("exception")).__name__)

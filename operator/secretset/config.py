@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from dataclasses import dataclass, field
 
 from secretset.domain import names
 from secretset.domain.models import RestartSpec
 from secretset.domain.names import Kind
 from secretset.domain.restarts import RestartRule, automatic_by_default
+
+
+def replica_name(wanted: str = "") -> str:
+    """What a replica is called, in the form that the name of a Lease needs; absent, the host's name."""
+    text = re.sub(r"[^a-z0-9]+", "-", (wanted or socket.gethostname()).lower()).strip("-")
+    return text[:63].rstrip("-") or "operator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +28,19 @@ class Config:
         context: context of that file; None for its current one.
         host: address that health and metrics listen at.
         port: port of them; 0 for a free one.
+        replica: name of this process among the replicas of the operator.
+        regions: the only regions that it serves; None for all whose credentials are on the hub.
+        region_kubeconfig: file with its credentials for regions that are served from inside of their cluster; None
+            for the pod's account.
         workers: passes at a time in each region.
         resync_seconds: how often all objects are compared, whether or not anything happened.
         quiet_seconds: what an absent ``restart.quietSeconds`` means.
         max_wait_seconds: what an absent ``restart.maxWaitSeconds`` means.
         reserved_keys: names that ``spec.data`` may not use.
+        exec_plugins: programs that the credentials of regions may have run, by name or absolute path.
         request_timeout: seconds for one request to an API server.
+        deletion_burst: how many managed Secrets may be deleted at once because their sets were.
+        deletions_per_minute: how many may be after that; 0: none, until somebody decides.
         look_again_seconds: how often a failure outside our watches is looked at again.
     """
 
@@ -34,12 +49,18 @@ class Config:
     context: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
+    replica: str = field(default_factory=replica_name)
+    regions: frozenset[str] | None = None
+    region_kubeconfig: str | None = None
     workers: int = 8
     resync_seconds: float = 600.0
     quiet_seconds: float = 2.0
     max_wait_seconds: float = 10.0
     reserved_keys: frozenset[str] = field(default=names.RESERVED_KEYS)
+    exec_plugins: frozenset[str] = frozenset()
     request_timeout: float = 15.0
+    deletion_burst: int = 50
+    deletions_per_minute: float = 30.0
     look_again_seconds: float = 60.0
 
     def restart_rule(self, kind: Kind, spec: RestartSpec | None) -> RestartRule:

@@ -29,6 +29,12 @@ SETS = Gauge("secretset_sets", "Objects by region and phase.", ["region", "phase
 RESTARTS = Counter("secretset_restarts", "Workloads restarted.", ["region"])
 DRIFT = Counter("secretset_drift_repaired", "Managed Secrets put right after somebody else changed them.", ["region"])
 REGION_UP = Gauge("secretset_region_up", "1 while the region's API server answers.", ["region"])
+REPLICAS = Gauge("secretset_replicas", "Replicas of the operator that hold a Lease, as this one sees it.")
+REGIONS_OWNED = Gauge("secretset_regions_served", "Regions that this replica serves.")
+DELETIONS_BRAKED = Gauge("secretset_deletions_braked", "Deleted sets whose Secret waits for its turn to be taken away.")
+DELETIONS_DELAYED = Counter("secretset_deletions_delayed", "Deleted sets that had to wait for their turn.")
+TOMBSTONES = Gauge("secretset_tombstones", "Managed Secrets that were left behind in a region.", ["region"])
+SWEPT = Counter("secretset_tombstones_swept", "Managed Secrets left behind that were dealt with since.", ["region"])
 TIME_TO_READY = Histogram(
     "secretset_time_to_ready_seconds",
     "From the creation of an object to its first delivery.",
@@ -42,10 +48,15 @@ _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _TALKATIVE = ("kopf", "aiohttp", "kubernetes", "asyncio", "urllib3")
 
 
+def changes(method: str, path: str) -> bool:
+    """Whether a request changes something; a review of access is a question, though it is a POST."""
+    return method in _WRITING and not path.startswith("/apis/authorization.k8s.io/")
+
+
 def observe_request(cluster: str, method: str, code: str, path: str) -> None:
     """Count one request to an API server."""
     REQUESTS.labels(cluster, method, code).inc()
-    if method in _WRITING:
+    if changes(method, path):
         WRITES.labels(cluster, method, resource_of(path)).inc()
 
 

@@ -23,6 +23,18 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
+def grant(user: str, role: str, namespace: str | None = None) -> dict[str, Any]:
+    """A binding of a ClusterRole to a user, in a namespace or in the whole cluster."""
+    api, scope = "rbac.authorization.k8s.io", {"namespace": namespace} if namespace else {}
+    return {
+        "apiVersion": f"{api}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": {"name": f"{user}-{role}", **scope},
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+    }
+
+
 def value_from(name: str, key: str) -> dict[str, Any]:
     """An entry of spec.data that reads a Secret."""
     return {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}

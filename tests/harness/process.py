@@ -19,6 +19,8 @@ from kubelab.plane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_ACCOUNT = ("secretset-system", "secretset-operator")
+# Reviews of access are questions; Leases are the replicas' heartbeat; Events are best effort.
+APART = frozenset({"events", "leases", "selfsubjectaccessreviews", "selfsubjectrulesreviews"})
 USER = "system:serviceaccount:secretset-system:secretset-operator"
 
 
@@ -36,12 +38,22 @@ def install_region_cluster(plane: ControlPlane) -> None:
 
 
 class OperatorProcess:
-    """The operator as a process; ends with the tests, whatever ends them."""
+    """The operator as a process; ends with the tests, whatever ends them.
 
-    def __init__(self, plane: ControlPlane, *flags: str, kubeconfig: Path | None = None) -> None:
+    Args:
+        plane: the hub.
+        flags: more options.
+        kubeconfig: of the hub; absent, that of the account of deploy/.
+        code: Python that is run instead of ``-m secretset``: an operator that something was done to.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, *flags: str, kubeconfig: Path | None = None, code: str | None = None
+    ) -> None:
         self.plane = plane
         self.log = plane.data_dir / f"operator-{secrets.token_hex(3)}.log"
         self._flags = flags
+        self._program = ("-m", "secretset") if code is None else ("-c", code)
         self._kubeconfig = kubeconfig or plane.service_account_kubeconfig(*OPERATOR_ACCOUNT)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +64,7 @@ class OperatorProcess:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "kubelab.leashed"),
-                    *(sys.executable, "-m", "secretset", "operator", "--kubeconfig", str(self._kubeconfig)),
+                    *(sys.executable, *self._program, "operator", "--kubeconfig", str(self._kubeconfig)),
                     *("--port", "0", "--log-level", "debug", "--log-format", "json", *self._flags),
                 ],
                 stdin=subprocess.PIPE,
@@ -70,6 +82,10 @@ class OperatorProcess:
         process = self._running()
         process.terminate()
         return self._ended(process)
+
+    def ends(self) -> int:
+        """Wait until it ends by itself; returns the exit code."""
+        return self._ended(self._running())
 
     def kill(self) -> None:
         """As a crash ends it."""
@@ -113,7 +129,7 @@ class OperatorProcess:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def writes(self) -> list[dict[str, Any]]:
-        """Audit events of what it wrote to the hub; access reviews are questions, and events are counted apart."""
+        """Audit events of what it wrote to the hub."""
         return writes(self.plane)
 
     def _count_ready(self) -> int:
@@ -132,12 +148,12 @@ class OperatorProcess:
 
 
 def writes(plane: ControlPlane, *, user: str = USER) -> list[dict[str, Any]]:
-    """Audit events of a user's writes; access reviews and Events apart."""
+    """Audit events of a user's writes, but for those that are counted apart."""
     return [
         event
         for event in plane.audit_events()
         if event["user"].get("username") == user  # a request that was not authenticated has none
-        and event["objectRef"]["resource"] not in {"selfsubjectaccessreviews", "events"}
+        and event["objectRef"]["resource"] not in APART
     ]
 
 

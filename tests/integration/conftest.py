@@ -38,7 +38,8 @@ def abroad(control_planes: ControlPlanes) -> ControlPlane:
 @pytest.fixture(scope="session")
 def operator(hub: ControlPlane, canaries: list[str]) -> Iterator[OperatorProcess]:
     """The operator on the hub; afterwards no value may stand anywhere but in Secrets."""
-    process = OperatorProcess(hub, "--quiet-seconds", "0.4", "--max-wait-seconds", "2")
+    # Tests delete more sets in a minute than people do.
+    process = OperatorProcess(hub, "--quiet-seconds", "0.4", "--max-wait-seconds", "2", "--deletion-burst", "10000")
     process.start()
     yield process
     metrics = process.fetch("/metrics")[1]

@@ -277,15 +277,32 @@ def _region_rows() -> Iterator[Row]:
     yield row("template-long", too_long("spec.namespace", 128), namespace="n" * 129)
     yield row("display-name-128", displayName="é" * 128)
     yield row("display-name-129", too_long("spec.displayName", 128), displayName="d" * 129)
+    one = "needs exactly one of kubeconfigSecretRef, argoCDSecretRef and inCluster"
+    plain = {"namespace": "operators", "name": "us-west"}
     yield row("cluster", cluster={"kubeconfigSecretRef": secret})
-    yield row("cluster-empty", required(ref), cluster={})
-    for field in secret:
-        rest = {other: value for other, value in secret.items() if other != field}
-        yield row(f"cluster-without-{field}", required(f"{ref}.{field}"), cluster={"kubeconfigSecretRef": rest})
-    for field in ("namespace", "name"):
-        sneaky = {**secret, field: "../other"}
-        says = f"{ref}.{field} in body should match"
-        yield row(f"cluster-{field}-path", says, cluster={"kubeconfigSecretRef": sneaky})
+    yield row("cluster-default-key", cluster={"kubeconfigSecretRef": plain})
+    yield row("cluster-argo-cd", cluster={"argoCDSecretRef": plain})
+    yield row("cluster-inside", cluster={"inCluster": True})
+    yield row(
+        "cluster-inside-not",
+        'inCluster: Unsupported value: false: supported values: "true"',
+        cluster={"inCluster": False},
+    )
+    yield row("cluster-empty", one, cluster={})
+    yield row("cluster-two", one, cluster={"kubeconfigSecretRef": secret, "argoCDSecretRef": plain})
+    yield row("cluster-and-inside", one, cluster={"argoCDSecretRef": plain, "inCluster": True})
+    for way, part in (("kubeconfigSecretRef", secret), ("argoCDSecretRef", plain)):
+        for field in ("namespace", "name"):
+            rest = {other: value for other, value in part.items() if other != field}
+            yield row(f"cluster-{way}-without-{field}", required(f"spec.cluster.{way}.{field}"), cluster={way: rest})
+            says = f"spec.cluster.{way}.{field} in body should match"
+            yield row(f"cluster-{way}-{field}-path", says, cluster={way: {**part, field: "../other"}})
+    yield row("cluster-argo-cd-key", unknown("spec.cluster.argoCDSecretRef.key"), cluster={"argoCDSecretRef": secret})
+    yield row(
+        "cluster-empty-key",
+        f"{ref}.key in body should be at least 1",
+        cluster={"kubeconfigSecretRef": {**secret, "key": ""}},
+    )
     yield row("cluster-inline", unknown("spec.cluster.kubeconfig"), cluster={"kubeconfig": CANARY})
     yield row("cluster-string", not_a("object", "string", ref), cluster={"kubeconfigSecretRef": CANARY})
     yield row("default-text", not_a("boolean", "string", "spec.default"), default="yes")

@@ -255,11 +255,12 @@ def delivered(plane: ControlPlane) -> Iterator[None]:
     for obj in (secret_set("shown"), pull_secret("shown")):
         accept(plane, obj)
         settle(plane, obj, {**done, "region": "us-west", "keyCount": 7, "workloads": workloads})
-    reachable = {"type": "Reachable", "status": "True", "reason": "Answers", "message": "It answers."}
-    condition = {**reachable, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    said = {"reason": "So", "message": "It is so.", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    held = {"Reachable": "True", "Authorized": "False", "Default": "True"}
+    conditions = [{"type": kind, "status": value, **said} for kind, value in held.items()]
     accept(plane, region("shown", default=True))
     counts = {"ready": 4, "pending": 5, "failed": 6}
-    settle(plane, region("shown"), {**done, "serverVersion": "v1.36.3", "sets": counts, "conditions": [condition]})
+    settle(plane, region("shown"), {**done, "serverVersion": "v1.36.3", "sets": counts, "conditions": conditions})
     yield
     plane.kubectl("delete", "sset/shown", "ips/shown", "region/shown")
 
@@ -278,10 +279,11 @@ def test_get_a_set(plane: ControlPlane, resource: str) -> None:
 def test_get_a_region(plane: ControlPlane, resource: str) -> None:
     header, line = _cells(plane.kubectl("get", resource, "shown").stdout)
     assert header == [
-        *("NAME", "STATUS", "REACHABLE", "REASON", "DEFAULT"),
-        *("READY", "PENDING", "FAILED", "VERSION", "AGE"),
+        *("NAME", "STATUS", "REACHABLE", "AUTHORIZED", "REASON", "DEFAULT"),
+        *("READY", "PENDING", "FAILED", "VERSION", "LAST", "CONTACT", "AGE"),
     ]
-    assert line[:9] == ["shown", "ready", "True", "Synced", "true", "4", "5", "6", "v1.36.3"]
+    # Nothing stands under LAST CONTACT: it answers.
+    assert line[:-1] == ["shown", "ready", "True", "False", "Synced", "True", "4", "5", "6", "v1.36.3"]
 
 
 @pytest.mark.usefixtures("delivered")

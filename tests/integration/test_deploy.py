@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 import yaml
 
 from harness import ROOT
@@ -37,3 +39,36 @@ def test_no_secret_is_readable_everywhere(hub: ControlPlane) -> None:
     assert answer.stdout.strip() == "no"
     elsewhere = hub.kubectl("auth", "can-i", "get", "secrets", "-n", "kube-system", kubeconfig=account, check=False)
     assert elsewhere.stdout.strip() == "no"
+
+
+@pytest.mark.parametrize(
+    ("resource", "verbs"),
+    [
+        ("leases.coordination.k8s.io", {"get", "list", "watch", "create", "update", "delete"}),
+        ("configmaps", {"get", "list", "watch", "create", "delete"}),
+    ],
+)
+def test_leases_and_tombstones_are_kept_in_one_namespace(hub: ControlPlane, resource: str, verbs: set[str]) -> None:
+    account = hub.service_account_kubeconfig("secretset-system", "secretset-operator")
+
+    def allowed(namespace: str) -> set[str]:
+        return {
+            verb
+            for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+            if _may(hub, account, verb, resource, "-n", namespace)
+        }
+
+    assert allowed("secretset-system") == verbs
+    assert allowed("default") == set()
+
+
+def test_namespaces_are_read_but_not_made(hub: ControlPlane) -> None:
+    account = hub.service_account_kubeconfig("secretset-system", "secretset-operator")
+    assert _may(hub, account, "get", "namespaces")
+    assert not any(_may(hub, account, verb, "namespaces") for verb in ("create", "update", "patch", "delete"))
+
+
+def _may(plane: ControlPlane, account: Path, verb: str, resource: str, *scope: str) -> bool:
+    answer = plane.kubectl("auth", "can-i", verb, resource, *scope, kubeconfig=account, check=False)
+    assert answer.stdout.strip() in {"yes", "no"}
+    return answer.stdout.strip() == "yes"

@@ -20,6 +20,7 @@ TABLE = {  # design.md, "Status"
     "SourceMissing": (P, WATCHED),
     "NamespaceMissing": (P, BACKOFF),
     "Retrying": (P, BACKOFF),
+    "DeletionBraked": (P, WATCHED),
     "RegionUnknown": (F, WATCHED),
     "RegionForbidden": (F, WATCHED),
     "SourceForbidden": (F, WATCHED),
@@ -56,7 +57,10 @@ PROBLEMS: list[tuple[Problem, Reason, tuple[str, ...]]] = [
     (reasons.invalid_spec("why."), Reason.INVALID_SPEC, ("why.",)),
     (reasons.permission_denied("us", "get", "secrets", "ns"), Reason.PERMISSION_DENIED, ("get secrets", "'ns'")),
     (reasons.quota_exceeded("us", "ns"), Reason.QUOTA_EXCEEDED, ("'ns'", "'us'")),
+    (reasons.deletion_braked(), Reason.DELETION_BRAKED, ("spec.deletionPolicy", "--deletions-per-minute")),
     (reasons.retrying("That", after=3.0), Reason.RETRYING, ("That; it is tried again.",)),
+    (reasons.left_too_many("us", "team", 1000), Reason.RETRYING, ("'us'", "'team'", "1,000", "spec.deletionPolicy")),
+    (reasons.tombstone_denied("create", "sys"), Reason.PERMISSION_DENIED, ("create configmaps", "'sys'", "rbac.yaml")),
 ]
 
 
@@ -88,6 +92,8 @@ def test_a_problem_keeps_what_the_server_asked_to_wait() -> None:
         (errors.Invalid(422), Reason.RETRYING),
         (errors.ServerError(500), Reason.REGION_UNREACHABLE),
         (errors.Unreachable(), Reason.REGION_UNREACHABLE),
+        (errors.AnswerTooLong(), Reason.RETRYING),
+        (errors.ApiError(451, retry_after=2.0), Reason.RETRYING),
     ],
 )
 def test_what_a_region_answered_becomes_a_problem(error: errors.KubeError, reason: Reason) -> None:

@@ -6,8 +6,9 @@ from typing import Any, cast
 import pytest
 
 from secretset.controller.context import Context
+from secretset.controller.outcome import Done
 from secretset.controller.queue import WorkQueue
-from secretset.controller.reconcile import Done, Reconciler
+from secretset.controller.reconcile import Reconciler
 from secretset.controller.runner import RegionRunner
 from secretset.domain.names import Key
 from secretset.kube import errors

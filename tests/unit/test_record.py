@@ -12,6 +12,7 @@ from secretset.domain.names import Kind
 from secretset.domain.reasons import Problem, Reason
 from unit.slots import delivered
 
+REF = {"region": "eu", "namespace": "team-eu", "name": "app"}
 COUNTS = {"bound": 1, "current": 1, "restarting": 0, "stalled": 0, "held": 0}
 
 
@@ -68,6 +69,9 @@ OTHER: dict[str, Callable[[SetBuilder], SetBuilder]] = {
     "generation": lambda built: built.with_meta(generation=2),
     "deletion": lambda built: built.with_meta(deletionTimestamp=at(9)),
     "finalizers": lambda built: built.with_meta(finalizers=["x"]),
+    "the annotation that lets it go": lambda built: built.annotated(
+        **{names.ANNOTATION_ABANDON.replace("/", "__"): "true"}
+    ),
     "the annotation that forces a pass": lambda built: built.annotated(secretset__x="").annotated(
         **{names.ANNOTATION_RECONCILE.replace("/", "__"): "now"}
     ),
@@ -87,12 +91,12 @@ def test_what_starts_a_pass(change: Callable[[SetBuilder], SetBuilder]) -> None:
 def test_a_record_reads_the_object() -> None:
     built = app().in_region("us").created(7).with_meta(finalizers=[names.FINALIZER], generation=4)
     found = built.with_status(
-        phase="ready", reason="Synced", observedGeneration=4, region="eu", revision=3, workloads=COUNTS, secretRef={}
+        phase="ready", reason="Synced", observedGeneration=4, region="eu", revision=3, workloads=COUNTS, secretRef=REF
     ).record()
     assert (found.key, found.created, found.generation) == ((Kind.SECRET_SET, "team", "app"), at(7), 4)
     assert (found.named_region, found.settled_region, found.revision) == ("us", "eu", 3)
     assert (found.finalized, found.settled_status, found.delivered, found.deleting) == (True, True, True, False)
-    assert found.counts == WorkloadCounts.model_validate(COUNTS)
+    assert (found.counts, found.delivered_to) == (WorkloadCounts.model_validate(COUNTS), "team-eu")
 
 
 def test_a_status_is_settled_only_if_ready_and_of_this_generation() -> None:

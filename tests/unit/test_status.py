@@ -1,14 +1,13 @@
-"""Status: what is reported of sets and regions, what a failure leaves as it was, and what is remembered."""
+"""Status of sets: what is reported, what a failure leaves as it was, and what is remembered."""
 
 from typing import Any
 
 import pytest
 
-from builders import at, region, secret_set
+from builders import at
 from secretset.domain import reasons, status
-from secretset.domain.models import RegionStatus, SetStatus, WorkloadCounts
-from secretset.domain.reasons import Problem, Reason
-from secretset.domain.region_status import region_status
+from secretset.domain.models import SetStatus, WorkloadCounts
+from secretset.domain.reasons import Problem
 from unit.slots import OWNER, delivered, wanted
 
 PLACE = status.Place(region="us", namespace="team-us", name=OWNER.name)
@@ -116,6 +115,29 @@ def test_an_unsynced_set_tells_why_as_kstatus_wants_it(problem: Problem, phase: 
     assert "secretRef" not in found
 
 
+@pytest.mark.parametrize(
+    ("problem", "ways"),
+    [
+        (reasons.region_unreachable("us"), ("secretset.dev/abandon=true", "spec.decommissioned")),
+        (
+            reasons.permission_denied("us", "get", "secrets", "ns"),
+            ("secretset.dev/abandon=true", "spec.decommissioned"),
+        ),
+        (reasons.deletion_braked(), ("spec.deletionPolicy", "--deletions-per-minute")),
+    ],
+)
+def test_a_deletion_that_waits_tells_why_and_the_ways_out(problem: Problem, ways: tuple[str, ...]) -> None:
+    found = status.unsynced(problem, generation=2, region="us", previous=None, timestamp=at(5), deleting=True)
+    SetStatus.model_validate(found)
+    told = condition(found, "DeletionBlocked")
+    assert (told["status"], told["reason"]) == ("True", problem.reason.value)
+    assert told["message"].startswith(problem.message)
+    assert all(way in told["message"] for way in ways)
+    assert found["message"] == problem.message
+    again = status.unsynced(problem, generation=2, region="us", previous=found, timestamp=at(9), deleting=True)
+    assert again == found
+
+
 def test_a_failure_keeps_what_was_delivered() -> None:
     before = synced(found=counts(current=1), restarted="2-u")
     found = unsynced(reasons.unseal_failed("A"), 7, before, region=None)
@@ -140,41 +162,3 @@ def test_what_was_delivered_is_remembered_whole() -> None:
 )
 def test_a_status_without_a_delivery_remembers_none(found: Any) -> None:
     assert status.memory(found) is None
-
-
-def of_region(problem: Problem | None, second: int = 5, previous: Any = None, version: str | None = "v1.36.3") -> Any:
-    ready = {"phase": "ready", "observedGeneration": 1}
-    sets = [
-        secret_set("a").with_status(**ready),
-        secret_set("b").with_status(**ready).with_meta(generation=2),
-        secret_set("c").with_status(phase="failed", observedGeneration=1),
-        secret_set("d"),
-        secret_set("e").with_status(phase="odd", observedGeneration=1),
-    ]
-    return region_status(
-        region("us").with_meta(generation=3).record(),
-        problem=problem,
-        server_version=version,
-        sets=[each.record() for each in sets],
-        previous=previous,
-        timestamp=at(second),
-    )
-
-
-def test_a_region_that_answers_is_ready_and_counts_its_sets() -> None:
-    found = of_region(None)
-    RegionStatus.model_validate(found)
-    assert (found["phase"], found["observedGeneration"], found["serverVersion"]) == ("ready", 3, "v1.36.3")
-    assert found["sets"] == {"ready": 1, "pending": 3, "failed": 1}
-    assert condition(found, "Reachable")["status"] == "True"
-
-
-def test_a_region_that_is_away_is_pending_and_one_without_credentials_failed() -> None:
-    up = of_region(None, 5)
-    away = of_region(reasons.region_unreachable("us"), 6, up, version=None)
-    assert (away["phase"], away["reason"]) == ("pending", Reason.REGION_UNREACHABLE)
-    assert away["serverVersion"] == "v1.36.3"
-    assert condition(away, "Reachable")["lastTransitionTime"] == at(6)
-    wrong = of_region(reasons.region_not_ready("us", "no."), 7, away)
-    assert (wrong["phase"], condition(wrong, "Reachable")["lastTransitionTime"]) == ("failed", at(6))
-    assert of_region(None, 9, of_region(None, 8, wrong)) == of_region(None, 8, wrong)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from builders import deployment
 from secretset.controller.installation import Installation
 from secretset.controller.view import RegionView
 from secretset.domain.names import Key
+from secretset.domain.restarts import Wave
 from secretset.domain.workloads import DEPLOYMENT
 from unit.slots import INSTALLATION, KEYRING, OWNER, delivered, wanted
 
@@ -89,3 +92,106 @@ def test_a_workload_asks_for_the_sets_that_it_uses_only_when_something_that_coun
     assert seen.asked == [OWNER]
     seen.view.miss_workload(DEPLOYMENT, PLACE[0], "web", None)
     assert seen.asked == [OWNER, OWNER]
+
+
+# --- a store that was put back: older versions come again, and are newer
+
+
+def account(version: int, *pull_secrets: str) -> dict[str, Any]:
+    meta = {"name": "default", "namespace": PLACE[0], "uid": "account-1", "resourceVersion": str(version)}
+    return {"metadata": meta, "imagePullSecrets": [{"name": name} for name in pull_secrets]}
+
+
+@pytest.mark.parametrize("scope", ["", PLACE[0]])
+def test_after_a_doubt_an_older_secret_counts(scope: str) -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.doubt_secrets(scope)
+    older = stored(4)
+    older["data"] = {"A": "b2xk"}
+    seen.view.see_secret(older)
+    assert seen.asked == [OWNER]
+    assert seen.view.secrets[PLACE].resource_version == "4"
+    assert not seen.view.secrets[PLACE].intact
+
+
+def test_after_a_doubt_the_same_version_is_looked_at_too() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.doubt_secrets("")
+    other = stored(9)
+    other["data"] = {"A": "b2xk"}
+    seen.view.see_secret(other)
+    assert not seen.view.secrets[PLACE].intact, "versions that were given out come a second time"
+
+
+def test_what_we_write_after_a_doubt_is_newer_than_the_list() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.doubt_secrets("")
+    seen.view.remember_secret(stored(6, A=b"2"))
+    seen.view.see_secret(stored(4))
+    assert seen.asked == []
+    assert seen.view.secrets[PLACE].resource_version == "6"
+
+
+def test_a_doubt_is_about_its_own_namespace_and_kind() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.see_workload(DEPLOYMENT, workload("web", 9))
+    seen.view.see_account(account(9))
+    seen.view.doubt_secrets("other")
+    seen.view.doubt_workloads(DEPLOYMENT, "other")
+    seen.view.doubt_accounts("other")
+    assert seen.view.secrets[PLACE].resource_version == "9"
+    assert seen.view.workloads[PLACE[0]]["web"].resource_version == "9"
+    assert seen.view.service_accounts[PLACE[0]]["default"].resource_version == "9"
+    seen.view.doubt_secrets(PLACE[0])
+    assert seen.view.workloads[PLACE[0]]["web"].resource_version == "9"
+    assert seen.view.service_accounts[PLACE[0]]["default"].resource_version == "9"
+
+
+def test_a_doubt_forgets_no_workload_and_no_account() -> None:
+    """Each watch doubts for itself: what another has listed again must stay."""
+    seen = Seen()
+    seen.view.see_workload(DEPLOYMENT, workload("web", 9))
+    seen.view.see_account(account(9))
+    seen.view.doubt_workloads(DEPLOYMENT, "")
+    seen.view.doubt_accounts("")
+    assert seen.view.known_workloads(DEPLOYMENT) == [(PLACE[0], "web")]
+    assert seen.view.known_accounts() == [(PLACE[0], "default")]
+    seen.view.see_workload(DEPLOYMENT, workload("web", 4))
+    seen.view.see_account(account(4, "regcred"))
+    assert seen.view.workloads[PLACE[0]]["web"].resource_version == "4"
+    assert seen.view.service_accounts[PLACE[0]]["default"].pull_secrets == ("regcred",)
+
+
+def test_after_a_doubt_a_workload_that_was_replaced_since_comes_back_in_its_place() -> None:
+    seen = Seen()
+    seen.view.see_workload(DEPLOYMENT, workload("new", 9))
+    seen.view.doubt_workloads(DEPLOYMENT, "")
+    seen.view.see_workload(DEPLOYMENT, workload("old", 4))
+    assert list(seen.view.workloads[PLACE[0]]) == ["old"]
+
+
+def test_what_a_secret_was_meant_to_do_outlives_a_doubt() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    wave = Wave(id="w2", since=1.0, changed=1.0, targets=("web",))
+    seen.view.secrets[PLACE].wave = wave
+    seen.view.secrets[PLACE].revision = 2
+    seen.view.doubt_secrets("")
+    seen.view.see_secret(stored(4))
+    assert seen.view.secrets[PLACE].wave is wave
+
+
+def test_another_cluster_behind_the_name_makes_all_forgotten() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.see_workload(DEPLOYMENT, workload("web", 9))
+    seen.view.see_account(account(9))
+    seen.view.forget()
+    assert (seen.view.secrets, seen.view.workloads, seen.view.service_accounts) == ({}, {}, {})
+    assert seen.view.known_secrets() == []
+    seen.view.see_secret(stored(2))
+    assert seen.view.secrets[PLACE].resource_version == "2"

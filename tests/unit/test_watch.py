@@ -1,17 +1,12 @@
 """Our own watch against a client that fails on purpose: what is lost meanwhile, is made up for."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from secretset.kube import errors, watch
-from secretset.kube.client import CONNECTED, Client
 from secretset.kube.watch import Watch
-
-Script = list[Any]
+from unit.watches import Script, event, following, page
 
 
 @pytest.fixture(autouse=True)
@@ -20,103 +15,13 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_BACKOFF_LAST", 0.004)
 
 
-def item(name: str, version: int = 1) -> dict[str, Any]:
-    return {"metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version)}}
-
-
-def page(*names: str, version: int = 10, more: str = "") -> dict[str, Any]:
-    meta = {"resourceVersion": str(version)} | ({"continue": more} if more else {})
-    return {"metadata": meta, "items": [item(name) for name in names]}
-
-
-def event(kind: str, name: str, version: int) -> dict[str, Any]:
-    return {"type": kind, "object": item(name, version)}
-
-
-class Faulty:
-    """A client that answers each list and each watch as scripted, then holds the line."""
-
-    name = "faulty"
-
-    def __init__(self, lists: Script, watches: list[Script]) -> None:
-        self._lists, self._watches = lists, watches
-        self.asked: list[tuple[str, str | None]] = []
-        self.params: list[Mapping[str, str]] = []
-        self.quiet = asyncio.Event()
-
-    async def get(self, _: str, params: Mapping[str, str], *, accept: str | None = None) -> Any:
-        self.asked.append(("list", params.get("continue")))
-        self.params.append(params)
-        if not self._lists:
-            self.quiet.set()
-            await asyncio.Event().wait()
-        answer = self._lists.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def watch(self, _: str, params: Mapping[str, str], *, accept: str | None = None) -> AsyncIterator[Any]:
-        self.asked.append(("watch", params["resourceVersion"]))
-        self.params.append(params)
-        steps = self._watches.pop(0) if self._watches else None
-        if not steps or not isinstance(steps[0], Exception):
-            yield {"type": CONNECTED}
-        if steps is None:
-            self.quiet.set()
-            await asyncio.Event().wait()
-        for step in steps or ():
-            if isinstance(step, Exception):
-                raise step
-            yield step
-
-
-class Seen:
-    """What the handlers were told, and how the link stood each time that it changed."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.deleted: list[Any] = []
-        self.links: list[str] = []
-        self.watch: Watch
-
-    def upsert(self, obj: dict[str, Any]) -> None:
-        self.log.append(f"+{obj['metadata']['name']}@{obj['metadata']['resourceVersion']}")
-
-    def delete(self, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
-        assert namespace == "ns"
-        self.log.append(f"-{name}")
-        self.deleted.append(obj)
-
-    def link(self) -> None:
-        self.links.append(type(self.watch.failing).__name__)
-
-
-@asynccontextmanager
-async def following(lists: Script, watches: list[Script], **options: Any) -> AsyncIterator[tuple[Seen, Faulty]]:
-    """Follow until the client has nothing more to answer."""
-    seen, client = Seen(), Faulty(lists, watches)
-    seen.watch = Watch(
-        cast("Client", client), "/things", on_upsert=seen.upsert, on_delete=seen.delete, on_link=seen.link, **options
-    )
-    task = asyncio.create_task(seen.watch.run())
-    quiet = asyncio.create_task(client.quiet.wait())
-    async with asyncio.timeout(5):
-        await asyncio.wait({task, quiet}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        task.result()
-    try:
-        yield seen, client
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_a_list_is_handed_over_page_by_page_and_then_every_change() -> None:
     events = [event("ADDED", "c", 11), event("MODIFIED", "a", 12), event("DELETED", "b", 13), event("BOOKMARK", "", 14)]
     async with following([page("a", more="t"), page("b")], [events]) as (seen, client):
         assert seen.log == ["+a@1", "+b@1", "+c@11", "+a@12", "-b"]
         assert seen.deleted[0]["metadata"]["name"] == "b"
-        assert client.asked == [("list", None), ("list", "t"), ("watch", "10"), ("watch", "14")]
+        assert client.asked == [("list", None), ("list", "t"), ("watch", "10"), ("look", None), ("watch", "14")]
+        assert seen.relists == [0]
         assert seen.watch.synced.is_set()
         assert seen.links == []
 
@@ -191,21 +96,20 @@ async def test_a_link_that_never_comes_up_says_why() -> None:
 
 
 async def test_a_server_that_asks_to_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    sleep: Callable[[float], Any] = asyncio.sleep
+    waited: list[float] = []
 
-    async def fast(seconds: float) -> None:
-        slept.append(seconds)
-        await sleep(0)
+    async def fast(_: Watch, seconds: float) -> None:
+        waited.append(seconds)
 
-    monkeypatch.setattr("secretset.kube.watch.asyncio.sleep", fast)
+    monkeypatch.setattr(Watch, "_pause", fast)
     async with following([errors.Throttled(429, retry_after=30.0), page("a")], []):
-        assert max(slept) >= 0.8 * 30
+        assert waited == [30.0]
 
 
 async def test_a_watch_that_the_server_ends_goes_on_without_a_new_list() -> None:
     async with following([page("a")], [[], [], [event("ADDED", "b", 11)]]) as (seen, client):
-        assert client.asked == [("list", None), *[("watch", "10")] * 3, ("watch", "11")]
+        again = [("look", None), ("watch", "10")]
+        assert client.asked == [("list", None), ("watch", "10"), *again, *again, ("look", None), ("watch", "11")]
         assert seen.links == []
 
 

@@ -53,6 +53,11 @@ def main(
     del version
 
 
+def _listed(text: str) -> frozenset[str]:
+    """What an option with commas names."""
+    return frozenset(part.strip() for part in text.split(",") if part.strip())
+
+
 @app.command()
 def operator(
     namespace: Annotated[
@@ -74,6 +79,24 @@ def operator(
     port: Annotated[
         int, typer.Option(envvar="SECRETSET_PORT", min=0, max=65535, help="Their port; 0: a free one.")
     ] = 8080,
+    replica: Annotated[
+        str,
+        typer.Option(envvar="SECRETSET_REPLICA", help="This replica's name. Absent: the host's, which is the pod's."),
+    ] = "",
+    regions: Annotated[
+        str,
+        typer.Option(
+            envvar="SECRETSET_REGIONS",
+            help="Serve these regions only, separated by commas: also those that are served from inside their cluster.",
+        ),
+    ] = "",
+    region_kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SECRETSET_REGION_KUBECONFIG",
+            help="For regions that are served from inside: credentials there. Absent: the pod's service account.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(envvar="SECRETSET_WORKERS", min=1, max=128, help="Passes at a time in each region.")
     ] = 8,
@@ -92,6 +115,28 @@ def operator(
         str,
         typer.Option(envvar="SECRETSET_RESERVED_KEYS", help="More names that sets may not use, separated by commas."),
     ] = "",
+    exec_plugins: Annotated[
+        str,
+        typer.Option(
+            envvar="SECRETSET_EXEC_PLUGINS",
+            help="Programs that credentials of regions may have run, by name or absolute path, separated by commas; "
+            "each lends out the operator's cloud identity. Absent: none.",
+        ),
+    ] = "",
+    deletion_burst: Annotated[
+        int,
+        typer.Option(
+            envvar="SECRETSET_DELETION_BURST", min=1, help="Sets whose Secret is deleted at once when they are."
+        ),
+    ] = 50,
+    deletions_per_minute: Annotated[
+        float,
+        typer.Option(
+            envvar="SECRETSET_DELETIONS_PER_MINUTE",
+            min=0,
+            help="Sets a minute after that, a brake on mistakes; 0: the others wait until somebody decides.",
+        ),
+    ] = 30.0,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
     ] = LogFormat.TEXT,
@@ -109,7 +154,7 @@ def operator(
 
     from secretset import telemetry
     from secretset.app import Operator
-    from secretset.config import Config
+    from secretset.config import Config, replica_name
     from secretset.domain import names
     from secretset.kube.errors import ConfigError
 
@@ -120,11 +165,17 @@ def operator(
         context=context,
         host=host,
         port=port,
+        replica=replica_name(replica),
+        regions=_listed(regions) or None,
+        region_kubeconfig=str(region_kubeconfig) if region_kubeconfig else None,
         workers=workers,
         resync_seconds=resync_seconds,
         quiet_seconds=quiet_seconds,
         max_wait_seconds=max_wait_seconds,
-        reserved_keys=names.RESERVED_KEYS | {key.strip() for key in reserved_keys.split(",") if key.strip()},
+        exec_plugins=_listed(exec_plugins),
+        deletion_burst=deletion_burst,
+        deletions_per_minute=deletions_per_minute,
+        reserved_keys=names.RESERVED_KEYS | _listed(reserved_keys),
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from secretset.config import Config
+from secretset.controller.brake import DeletionBrake
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import Installation
 from secretset.controller.store import HubStore
+from secretset.controller.tombstones import Tombstones
 from secretset.domain.names import Key
 from secretset.kube.client import Client
 
@@ -28,6 +31,22 @@ class Context:
     events: EventRecorder
     config: Config
     status_writes: dict[Key, float] = field(default_factory=dict)
+
+    @cached_property
+    def brake(self) -> DeletionBrake:
+        """What slows mass deletion down, in all regions together."""
+        return DeletionBrake(self.config, self.store, self.events)
+
+    @cached_property
+    def tombstones(self) -> Tombstones:
+        """What was left behind in regions that could not be asked."""
+        return Tombstones(
+            self.hub,
+            namespace=self.config.namespace,
+            installation=self.installation.id,
+            store=self.store,
+            events=self.events,
+        )
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from secretset.controller.context import Context
+from secretset.controller.outcome import Postponed
 from secretset.controller.runner import RegionRunner
 from secretset.domain import plan, restarts, workloads
 from secretset.domain.marks import Marks
@@ -16,20 +17,9 @@ from secretset.domain.restarts import Wave
 from secretset.domain.workloads import WORKLOAD_KINDS, Workload
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
+from secretset.kube.pages import items
 
 _ATTEMPTS = 4
-
-
-class Postponed(Exception):
-    """The pass is to be repeated later, without a change of status.
-
-    Attributes:
-        seconds: when.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"postponed by {seconds:.1f} s")
-        self.seconds = seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +79,7 @@ async def deliver(
         )
         try:
             runner.seen.remember_secret(await _write(client, desired, marks, secret, assessment.write))
+            runner.rights.regained()
         except (errors.Conflict, errors.AlreadyExists):
             unseen = False
             continue
@@ -152,8 +143,7 @@ async def _listed(runner: RegionRunner, client: Client, desired: Desired) -> lis
     """
     found: list[Workload] = []
     for kind in WORKLOAD_KINDS:
-        page = await client.get(paths.workloads(kind, desired.namespace))
-        for item in page.get("items") or ():
+        async for item in items(client, paths.workloads(kind, desired.namespace)):
             runner.seen.see_workload(kind, item)
             if (parsed := workloads.parse(kind, item)) is not None:
                 found.append(parsed)

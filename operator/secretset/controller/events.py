@@ -14,6 +14,7 @@ import structlog
 
 from secretset.domain import names
 from secretset.domain.names import Key
+from secretset.domain.regions import RegionRecord
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
 
@@ -31,12 +32,22 @@ class EventRecorder:
         self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_BACKLOG)
 
     def emit(self, key: Key, uid: str, *, reason: str, note: str, action: str, warning: bool = False) -> None:
-        """Tell something about an object; ``note`` is built from names, never from values."""
+        """Tell something about a set; ``note`` is built from names, never from values."""
+        regarding = {"kind": key.kind.value, "namespace": key.namespace, "name": key.name, "uid": uid}
+        self._queue_up(regarding, reason=reason, note=note, action=action, warning=warning)
+
+    def emit_region(self, region: RegionRecord, *, reason: str, note: str, action: str, warning: bool = False) -> None:
+        """Tell something about a Region; events on what has no namespace are kept in `default`."""
+        regarding = {"kind": "Region", "name": region.name, "uid": region.uid}
+        self._queue_up(regarding, reason=reason, note=note, action=action, warning=warning)
+
+    def _queue_up(self, regarding: dict[str, str], *, reason: str, note: str, action: str, warning: bool) -> None:
         now = datetime.datetime.now(datetime.UTC)
+        namespace, name = regarding.get("namespace", "default"), regarding["name"]
         event = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"namespace": key.namespace, "name": f"{key.name[:40].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
+            "metadata": {"namespace": namespace, "name": f"{name[:40].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
             "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "type": "Warning" if warning else "Normal",
             "reason": reason,
@@ -44,18 +55,12 @@ class EventRecorder:
             "action": action,
             "reportingController": names.FIELD_MANAGER,
             "reportingInstance": self._instance,
-            "regarding": {
-                "apiVersion": names.API_VERSION,
-                "kind": key.kind.value,
-                "namespace": key.namespace,
-                "name": key.name,
-                "uid": uid,
-            },
+            "regarding": {"apiVersion": names.API_VERSION, **regarding},
         }
         try:
-            self._queue.put_nowait((key.namespace, event))
+            self._queue.put_nowait((namespace, event))
         except asyncio.QueueFull:
-            log.warning("event dropped", key=str(key), reason=reason)
+            log.warning("event dropped", kind=regarding["kind"], namespace=namespace, name=name, reason=reason)
 
     async def run(self) -> None:
         """Send until cancelled."""

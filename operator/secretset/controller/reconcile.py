@@ -10,25 +10,27 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from secretset import telemetry
 from secretset.controller import carry_out, sources, tell
-from secretset.controller.cleanup import clean_up
+from secretset.controller.cleanup import clean_up, take_away
 from secretset.controller.context import Context
-from secretset.controller.deliver import Delivery, Postponed, deliver, remove
+from secretset.controller.deliver import Delivery, deliver
 from secretset.controller.hub import add_finalizer, fetch, write_status
+from secretset.controller.outcome import Done, Postponed
+from secretset.controller.place import place
+from secretset.controller.rights import Presence, presence
 from secretset.controller.runner import RegionRunner
+from secretset.controller.settled import settled, vouched
 from secretset.controller.translate import region_problem
-from secretset.domain import accounts, reasons, record, regions, restarts, status
+from secretset.domain import reasons, record, restarts, status
 from secretset.domain.names import Key, Kind
 from secretset.domain.plan import Desired
 from secretset.domain.reasons import Problem, Retry
 from secretset.domain.record import SetRecord
-from secretset.domain.regions import RegionRecord
 from secretset.domain.workloads import WORKLOAD_KINDS, Workload
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
@@ -36,37 +38,14 @@ from secretset.kube.supervise import where
 
 log = structlog.get_logger(__name__)
 
+_SOONEST = 2.0  # seconds until a failure outside our watches is looked at again
 _WATCH_WAIT = 10.0  # seconds to wait for the first list of a namespace
-_RUNNER_WAIT = 0.1  # seconds until the runner of a Region that was just seen is there
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placed:
-    """Where a set lives."""
-
-    region: RegionRecord
-    namespace: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What came of a pass.
-
-    Attributes:
-        worked: there was something to do.
-        wait: seconds after which to look again; None for not until something changes.
-        backoff: look again with backoff, after this many seconds at least; None for not.
-    """
-
-    worked: bool = False
-    wait: float | None = None
-    backoff: float | None = None
 
 
 class Reconciler:
     """Carries out passes. One instance serves all regions; what belongs to a region is in its runner."""
 
-    def __init__(self, context: Context, responsible: Callable[[Key], RegionRunner]) -> None:
+    def __init__(self, context: Context, responsible: Callable[[Key], RegionRunner | None]) -> None:
         self._context = context
         self._responsible = responsible
 
@@ -108,22 +87,22 @@ class Reconciler:
         if seen is None:
             runner.displace(key)
             runner.queue.forget(key)
+            self._context.brake.done(key)
             self._context.status_writes.pop(key, None)
             return Done()
         responsible = self._responsible(key)
         if responsible is not runner:
             runner.displace(key)
-            responsible.queue.add(key)
+            if responsible is not None:
+                responsible.queue.add(key)
             return Done()
-        if runner.name is None and store.region_of(seen) in store.regions:
-            raise Postponed(_RUNNER_WAIT)
-        await runner.link_known()
+        await runner.link.wait_known()
         forced = key in store.forced
         if not forced:
             await self._follow(runner, seen)
-            settled = self._settled(runner, seen)
-            if settled is not None:
-                return settled
+            done = settled(self._context, runner, seen)
+            if done is not None:
+                return done
         found = await self._read(seen)
         if found is None:
             return Done(worked=True)
@@ -136,10 +115,10 @@ class Reconciler:
 
         If it cannot be followed, the pass proper finds out and tells.
         """
-        if seen.deleting or runner.problem is not None or seen.key in runner.placed:
+        if seen.deleting or runner.name is None or runner.problem is not None or seen.key in runner.placed:
             return
         with contextlib.suppress(Problem):
-            await self._watched(runner, seen, self._place(seen).namespace)
+            await self._watched(runner, seen, place(self._context, seen).namespace)
 
     async def _watched(self, runner: RegionRunner, seen: SetRecord, namespace: str) -> None:
         """Follow a namespace of the region.
@@ -147,72 +126,34 @@ class Reconciler:
         Raises:
             Problem: it cannot be followed.
         """
-        region = self._context.store.regions.get(runner.name or "")
-        if region and not region.spec.create_namespaces and self._context.store.lacks(region, namespace):
-            raise reasons.namespace_missing(region.name, namespace)
         pull = seen.key.kind is Kind.IMAGE_PULL_SECRET
         runner.place(seen.key, namespace, pull=pull)
         resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]
         try:
             await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
         except Problem as problem:
-            # In a namespace that is not there nothing is allowed either: make it, and let who grants roles come by.
-            denied = problem.reason is reasons.Reason.PERMISSION_DENIED
-            if denied and region and region.spec.create_namespaces and await _created(runner, namespace):
-                raise reasons.namespace_missing(region.name, namespace) from None
-            raise
+            raise await self._explained(runner, namespace, problem) from None
+
+    async def _explained(self, runner: RegionRunner, namespace: str, problem: Problem) -> Problem:
+        """Roles end with their namespace: where that is not there, it is what is wrong; made, if the Region says so."""
+        region = self._context.store.regions.get(runner.name or "")
+        if problem.reason is not reasons.Reason.PERMISSION_DENIED or region is None or runner.client is None:
+            return problem
+        with contextlib.suppress(errors.KubeError):
+            found = await presence(runner.client, namespace)
+            if found is Presence.MISSING and region.spec.create_namespaces:
+                await _create_namespace(runner.client, namespace)
+            if found is not Presence.THERE:
+                return reasons.namespace_missing(region.name, namespace, terminating=found is Presence.ENDING)
+        return problem
 
     async def _read(self, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:
         """The object from a quorum; of one that is new and has a place, the finalizer's patch returns it."""
         if not (seen.finalized or seen.deleting or self._context.store.older_twin(seen)):
             with contextlib.suppress(Problem, errors.Conflict, errors.NotFound):
-                self._place(seen)
+                place(self._context, seen)
                 return await add_finalizer(self._context, seen)
         return await fetch(self._context, seen)
-
-    def _settled(self, runner: RegionRunner, seen: SetRecord) -> Done | None:
-        """What records alone show: that nothing has to be done, and no request is sent; None if they do not."""
-        context = self._context
-        if runner.problem is not None and seen.tells(runner.problem.reason):
-            return Done()  # all that can be done is done; when the region is back, its sets are looked at
-        if seen.deleting or not seen.finalized or not seen.settled_status or context.store.older_twin(seen):
-            return None
-        try:
-            placed = self._place(seen)
-        except Problem:
-            return None
-        secret = runner.seen.secrets.get((placed.namespace, seen.key.name))
-        if secret is None:
-            # Delivered, but not verified since we started: while the region is away, its word stands.
-            return Done() if runner.problem is not None else None
-        if (
-            not (secret.intact and secret.current_key)
-            or secret.owner_uid != seen.uid
-            or secret.inputs != seen.inputs(context.store.sources)
-        ):
-            return None
-        rule = context.config.restart_rule(seen.key.kind, seen.restart)
-        slots = runner.seen.workloads[placed.namespace].values()
-        wave = restarts.unfinished(secret.wave, seen.restarted)
-        if wave is not None and restarts.finished(wave, secret=seen.key.name, workloads=slots):
-            return None  # the status does not say so yet
-        due = restarts.due(wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
-        counts = restarts.count(wave, secret=seen.key.name, workloads=slots, rule=rule)
-        if due.workloads or not seen.reports(secret, counts):
-            return None
-        if seen.key.kind is Kind.IMAGE_PULL_SECRET and not self._attached(runner, placed, seen):
-            return None
-        return Done(wait=due.wait)
-
-    def _attached(self, runner: RegionRunner, placed: Placed, seen: SetRecord) -> bool:
-        known = list(runner.seen.service_accounts[placed.namespace].values())
-        todo = accounts.patches(
-            secret=seen.key.name,
-            wanted=seen.service_accounts,
-            accounts=known,
-            installation=self._context.installation.id,
-        )
-        return not todo and not accounts.missing(seen.service_accounts, known)
 
     async def _work(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> Done:
         """The pass proper, on an object that was just read."""
@@ -221,8 +162,13 @@ class Reconciler:
         try:
             if twin := context.store.older_twin(fresh):
                 raise reasons.name_taken(twin)
-            placed = self._place(fresh)
-            client = await runner.usable()
+            placed = place(context, fresh)
+            try:
+                client = await runner.usable(placed.region.name)
+            except Problem:
+                if await vouched(context, runner, fresh, obj, placed):
+                    return Done(worked=True)
+                raise
             spec = record.parse_spec(fresh.key.kind, obj["spec"])
             content, inputs = await sources.content_of(context, fresh, spec)
             desired = Desired(
@@ -238,15 +184,18 @@ class Reconciler:
             if not fresh.finalized:
                 fresh, obj = await add_finalizer(context, fresh)
             await self._watched(runner, fresh, placed.namespace)
-            with region_problem(desired.region, desired.namespace, runner.credentials):
-                delivery = await self._deliver(runner, client, desired, fresh, previous)
-                await self._leave(runner, client, desired, previous)
+            try:
+                with region_problem(desired.region, desired.namespace, runner.credentials, runner.rights.doubt):
+                    delivery = await self._deliver(runner, client, desired, fresh, previous)
+            except Problem as problem:
+                raise await self._explained(runner, placed.namespace, problem) from None
+            await self._leave(runner, client, desired, previous)
         except Problem as problem:
-            return await self._fail(fresh, obj, problem)
+            return await self._fail(runner, fresh, obj, problem)
         done: list[Workload] = []
         wait, failure = None, None
         try:
-            with region_problem(desired.region, desired.namespace, runner.credentials):
+            with region_problem(desired.region, desired.namespace, runner.credentials, runner.rights.doubt):
                 done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
         except Problem as problem:
             failure = problem
@@ -264,18 +213,25 @@ class Reconciler:
             timestamp=context.timestamp(),
         )
         if failure is not None:
-            return await self._fail(fresh, obj, failure, delivered=wanted)
+            return await self._fail(runner, fresh, obj, failure, delivered=wanted)
         later = await write_status(context, obj, wanted)
         if later is not None:
             wait = later if wait is None else min(wait, later)
         return Done(worked=True, wait=wait)
 
     async def _fail(
-        self, fresh: SetRecord, obj: dict[str, Any], problem: Problem, *, delivered: Mapping[str, Any] | None = None
+        self,
+        runner: RegionRunner,
+        fresh: SetRecord,
+        obj: dict[str, Any],
+        problem: Problem,
+        *,
+        delivered: Mapping[str, Any] | None = None,
     ) -> Done:
         """Report a problem, and say when to look again, besides when something that we watch changes.
 
         Args:
+            runner: of the region.
             fresh: the record of the object.
             obj: the object.
             problem: what is wrong.
@@ -288,12 +244,16 @@ class Reconciler:
             region=self._known_region(fresh),
             previous=previous,
             delivered=delivered,
+            deleting=fresh.deleting,
             timestamp=self._context.timestamp(),
         )
         await write_status(self._context, obj, wanted)
-        tell.problem(self._context, fresh, previous, problem)
+        if problem.reason is not reasons.Reason.DELETION_BRAKED:  # that is told once, of the Region
+            tell.problem(self._context, fresh, previous, problem)
         retry = problem.reason.retry
-        again = self._context.config.look_again_seconds * random.uniform(0.8, 1.2)  # noqa: S311  (jitter)
+        # An API server that has just begun may not know our rights yet: then sooner, at first.
+        again = min(self._context.config.look_again_seconds, max(runner.link.up_for, _SOONEST))
+        again *= random.uniform(0.8, 1.2)  # noqa: S311  (jitter)
         return Done(
             worked=True,
             wait=again if retry is Retry.LOOK_AGAIN else None,
@@ -304,29 +264,6 @@ class Reconciler:
         """The region of a set, for its status; a default that does not exist is not kept there for ever."""
         name = self._context.store.region_of(seen)
         return name if name in self._context.store.regions else None
-
-    def _place(self, seen: SetRecord) -> Placed:
-        """Where a set lives, by the rules of the platform team.
-
-        Raises:
-            Problem: nowhere, for now.
-        """
-        store = self._context.store
-        name = store.region_of(seen)
-        region = store.regions.get(name) if name else None
-        organization = store.organizations.get(seen.key.namespace)
-        if region is None:
-            raise reasons.region_unknown(name)
-        if organization is None:
-            raise reasons.retrying(f"Namespace '{seen.key.namespace}' of the hub was not seen yet")
-        namespace = regions.target_namespace(
-            region,
-            organization,
-            regions=store.regions,
-            organizations=store.organizations,
-            operator_namespace=self._context.config.namespace,
-        )
-        return Placed(region=region, namespace=namespace)
 
     async def _deliver(
         self,
@@ -353,7 +290,7 @@ class Reconciler:
         """Take the Secret away from where it was before the Region's namespace rule changed."""
         before = (previous or {}).get("secretRef") or {}
         if before.get("region") == desired.region and before.get("namespace") != desired.namespace:
-            await remove(self._context, runner, client, (before["namespace"], desired.key.name), desired.key)
+            await take_away(self._context, runner, client, desired.key, desired.region, before["namespace"])
 
     async def _follow_up(
         self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
@@ -375,20 +312,9 @@ class Reconciler:
         try:
             await clean_up(self._context, runner, fresh, obj)
         except Problem as problem:
-            return await self._fail(fresh, obj, problem)
+            return await self._fail(runner, fresh, obj, problem)
         runner.displace(fresh.key)
         return Done(worked=True)
-
-
-async def _created(runner: RegionRunner, namespace: str) -> bool:
-    """Create a namespace; return whether it was missing and is there now."""
-    if runner.client is None:
-        return False
-    try:
-        await _create_namespace(runner.client, namespace)
-    except errors.KubeError:
-        return False
-    return True
 
 
 async def _create_namespace(client: Client, namespace: str) -> None:

@@ -1,262 +1,251 @@
-"""Regions: a runner for each, credentials from their kubeconfig Secrets, and their status.
+"""Regions: a runner for each that is ours, and who works on which set.
 
-A region without credentials, or with wrong ones, has a runner all the same: it tells the sets why they wait.
+A region without credentials, or with wrong ones, has a runner all the same: it tells the sets why they wait. What has
+no region, or one that no replica serves, is worked on by the replica that leads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+from collections.abc import Hashable
 from functools import partial
-from typing import Any
 
 import structlog
 
 from secretset import telemetry
+from secretset.controller import region_credentials
 from secretset.controller.context import Context
+from secretset.controller.membership import Membership
 from secretset.controller.reconcile import Reconciler
+from secretset.controller.region_report import RegionReport
 from secretset.controller.runner import RegionRunner
-from secretset.domain import reasons
-from secretset.domain.models.region import KubeconfigSecretRef
+from secretset.domain import reasons, regions
 from secretset.domain.names import Key
-from secretset.domain.observed import decode_data
-from secretset.domain.record import SetRecord
-from secretset.domain.region_status import region_status
 from secretset.domain.regions import RegionRecord
-from secretset.kube import errors, paths, supervise
+from secretset.kube import supervise
 from secretset.kube.client import Client
-from secretset.kube.credentials import Credentials, from_kubeconfig
-from secretset.kube.watch import Watch
+from secretset.kube.credentials import Credentials
 
 log = structlog.get_logger(__name__)
 
-# The counts of Regions are written once the sets have been quiet, or have not been for long, and never in a hurry.
-QUIET_SECONDS, LONG_SECONDS, GAP_SECONDS = 1.0, 10.0, 3.0
+_SWEEP_SECONDS = 60.0
 
 
 class RegionManager:
-    """Makes, connects and ends runners as Regions come, change and go."""
+    """Makes, connects and ends runners as Regions and replicas come, change and go.
 
-    def __init__(self, context: Context, hub_credentials: Credentials) -> None:
+    Args:
+        context: of the passes.
+        hub: credentials of the hub, for regions on it.
+        inside: credentials of the cluster that this replica runs in, for regions that are served from inside.
+        membership: tells which regions are ours.
+    """
+
+    def __init__(
+        self, context: Context, *, hub: Credentials, inside: Credentials | None, membership: Membership
+    ) -> None:
         self._context = context
-        self._hub_credentials = hub_credentials
+        self._hub = hub
+        self._inside = inside
+        self._membership = membership
         self._reconcile = Reconciler(context, self.responsible)
-        self.unresolved = self._make_runner(None)
         self.runners: dict[str, RegionRunner] = {}
+        self.report = RegionReport(context, membership, self.runners)
+        self.unresolved = self._make_runner(None)
         self._links: dict[str, asyncio.Task[None]] = {}
-        self._connected_as: dict[str, tuple[str, KubeconfigSecretRef | None]] = {}
+        self._connected_as: dict[str, Hashable] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
-        self._dirty: set[str] = set()
         self._last: dict[Key, RegionRunner] = {}
-
-    def runner_for(self, name: str | None) -> RegionRunner:
-        """The runner that works on the sets of a region; an unknown region has none of its own."""
-        return self.runners.get(name, self.unresolved) if name else self.unresolved
+        self._sweeps: set[asyncio.Task[int]] = set()
+        self._state = membership.since, False
+        self._clusters: dict[str, str] = {}  # identities of the clusters that were ours; a Region may be created again
 
     def dispatch(self, key: Key) -> None:
-        """Queue a key with the runner that is responsible for it."""
-        self.responsible(key).queue.add(key)
+        """Queue a key with the runner that is responsible for it, if it is one of ours."""
+        runner = self.responsible(key)
+        if runner is not None:
+            runner.queue.add(key)
 
-    def responsible(self, key: Key) -> RegionRunner:
-        """The runner of a key: that of its region, or, of an object that is gone, the one it had."""
-        seen = self._context.store.sets.get(key)
+    def responsible(self, key: Key) -> RegionRunner | None:
+        """The runner of a key: that of its region, or, of an object that is gone, the one it had.
+
+        None if the region is another replica's.
+        """
+        store = self._context.store
+        seen = store.sets.get(key)
         if seen is None:
-            return self._last.pop(key, self.unresolved)
-        runner = self._last[key] = self.runner_for(self._context.store.region_of(seen))
+            return self._last.pop(key, None)
+        name = store.region_of(seen)
+        runner = self.runners.get(name) if name else None
+        if runner is None:
+            region = store.regions.get(name) if name else None
+            if region is not None and self._membership.owner(region) is not None:
+                return None  # another replica's, or ours in a moment: a new runner is handed all its sets
+            runner = self.unresolved if self._membership.leads else None
+        if runner is not None:
+            self._last[key] = runner
         return runner
 
     def region_changed(self, name: str) -> None:
         """A Region came, changed or went; called from the store."""
         self._changed.put_nowait(name)
 
-    def link_changed(self, runner: RegionRunner) -> None:
-        """A region became reachable, or stopped being so: its sets that wait are looked at, its status is written."""
-        if runner.name is not None:
-            self._dirty.add(runner.name)
-        for record in list(self._context.store.in_region(runner.name)):
-            waiting = not record.settled_status or record.deleting
-            if waiting or runner.problem is None:
-                runner.queue.add(record.key)
+    def members_changed(self) -> None:
+        """Replicas came or went, the lead changed, or we may write again: every region may be another's now."""
+        for name in {*self._context.store.regions, *self.runners}:
+            self._changed.put_nowait(name)
+        state = self._membership.since, self._membership.leads
+        if state != self._state:  # there is more to do now, or passes failed because they were not allowed to write
+            for key in tuple(self._context.store.sets):
+                self.dispatch(key)
+        self._state = state
 
     async def run(self) -> None:
         """Follow the Regions until cancelled."""
         self.unresolved.start()
+        self._context.tombstones.on_change = self._sweep
         try:
-            await asyncio.gather(self._follow(), self._report())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow())
+                tasks.create_task(self.report.run())
+                tasks.create_task(supervise.keep("tombstones", self._context.tombstones.run))
+                tasks.create_task(self._sweep_again())
         finally:
-            for link in self._links.values():
-                link.cancel()
+            helpers = (*self._links.values(), *self._sweeps)
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             await asyncio.gather(*(runner.stop() for runner in (*self.runners.values(), self.unresolved)))
 
     async def _follow(self) -> None:
         while True:
             name = await self._changed.get()
+            if not self._membership.valid:
+                continue  # what is ours stays so until our Lease holds again; then all are looked at
             region = self._context.store.regions.get(name)
-            if region is None:
-                await self._end(name)
-            else:
+            owner = self._membership.owner(region) if region is not None else None
+            if region is not None and owner == self._membership.me.name:
                 await self._apply(region)
+            elif owner is None or name in self.runners:
+                await self._end(name)
+            await asyncio.sleep(0)  # many regions may change hands at once
+            telemetry.REGIONS_OWNED.set(len(self.runners))
+            # Of several defaults each tells of the others.
+            for each in {name, *regions.defaults(self._context.store.regions.values())}:
+                self.report.due(each)
 
     async def _apply(self, region: RegionRecord) -> None:
-        self._dirty.add(region.name)
-        wanted = (region.uid, region.kubeconfig)
+        wanted = (region.uid, region.cluster, bool(region.spec.decommissioned))
         if self._connected_as.get(region.name) == wanted:
             return
-        if region.name in self.runners:
-            await self._end(region.name)
+        await self._end(region.name)
         runner = self.runners[region.name] = self._make_runner(region.name)
+        runner.link.expect(self._cluster_before(region.name))
         runner.start()
         self._connected_as[region.name] = wanted
-        if region.kubeconfig is None:
-            await runner.connect(self._client(self._hub_credentials, region.name))
-        else:
+        log.info("serving region", region=region.name)
+        if region.spec.decommissioned:
+            await runner.disconnect(reasons.region_not_ready(region.name, "it is decommissioned."))
+            telemetry.REGION_UP.remove(region.name)  # nobody is to be woken for it
+        elif region.on_hub:
+            await runner.connect(self._client(runner, self._hub))
+        elif region.credentials_ref is not None:
             self._links[region.name] = supervise.start(
-                f"kubeconfig {region.name}", partial(self._follow_kubeconfig, runner, region.kubeconfig)
+                f"credentials {region.name}",
+                partial(
+                    region_credentials.follow,
+                    self._context.hub,
+                    runner,
+                    region.credentials_ref,
+                    partial(self._client, runner),
+                    exec_plugins=self._context.config.exec_plugins,
+                ),
             )
+        elif self._inside is not None:
+            runner.link.credentials = "the replica's own credentials in its cluster"
+            await runner.connect(self._client(runner, self._inside))
+        else:
+            why = "this replica has no credentials in its cluster: give it some (--region-kubeconfig)."
+            await runner.disconnect(reasons.region_not_ready(region.name, why))
         self._requeue(region.name)
 
     async def _end(self, name: str) -> None:
         if link := self._links.pop(name, None):
             link.cancel()
+            await asyncio.gather(link, return_exceptions=True)  # it connects the runner
         self._connected_as.pop(name, None)
+        self._context.brake.leave(name)
         if runner := self.runners.pop(name, None):
+            log.info("no longer serving region", region=name)
             await runner.stop()
+            self._clusters[name] = runner.cluster_id or self._clusters.get(name, "")
+            self._last = {key: last for key, last in self._last.items() if last is not runner}
             with contextlib.suppress(KeyError):
                 telemetry.REGION_UP.remove(name)
         self._requeue(name)
+
+    def _cluster_before(self, name: str) -> str:
+        """The identity of the cluster that a region had last: by its status, or, of one created again, as we know."""
+        told = (self._context.store.region_statuses.get(name) or {}).get("clusterId")
+        return str(told or self._clusters.get(name, ""))
 
     def _requeue(self, name: str) -> None:
         """Hand the sets of a region to the runner that is responsible now."""
         for record in list(self._context.store.in_region(name)):
             self.dispatch(record.key)
 
+    def _link_changed(self, runner: RegionRunner) -> None:
+        """A region became usable, or stopped being so: its sets that wait are looked at, its status is written."""
+        if runner.name is None:
+            return
+        self.report.due(runner.name)
+        self._sweep(runner.name)
+        for record in list(self._context.store.in_region(runner.name)):
+            waiting = not record.settled_status or record.deleting
+            if waiting or runner.problem is None:
+                runner.queue.add(record.key)
+
+    def _rights_changed(self, runner: RegionRunner) -> None:
+        """What may be done in a region changed: it is told, and what could not be swept may be swept now."""
+        self.report.due(runner.name or "")
+        self._sweep(runner.name or "")
+
+    def _sweep(self, name: str) -> None:
+        """Take away what was left behind in a region, if there is something and it can be used."""
+        runner = self.runners.get(name)
+        if runner is not None and runner.link.known and runner.problem is None and self._context.tombstones.has(name):
+            task = asyncio.create_task(self._context.tombstones.sweep(runner))
+            self._sweeps.add(task)
+            task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep_again(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            for name in tuple(self.runners):
+                self._sweep(name)
+
     def _make_runner(self, name: str | None) -> RegionRunner:
         return RegionRunner(
             name,
             installation=self._context.installation,
             reconcile=self._reconcile,
-            on_link=self.link_changed,
+            creates=lambda: self._creates(name),
+            on_link=self._link_changed,
+            on_report=self._rights_changed,
+            on_stranger=self.report.stranger,
             workers=self._context.config.workers,
         )
 
-    def _client(self, credentials: Credentials, name: str) -> Client:
-        return Client(credentials, name=name, timeout=self._context.config.request_timeout)
+    def _creates(self, name: str | None) -> bool:
+        region = self._context.store.regions.get(name or "")
+        return bool(region and region.spec.create_namespaces)
 
-    async def _follow_kubeconfig(self, runner: RegionRunner, ref: KubeconfigSecretRef) -> None:
-        """Connect with what the Secret holds, and again whenever it changes."""
-        contents: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        watch = Watch(
-            self._context.hub,
-            paths.secrets(ref.namespace),
-            field_selector=f"metadata.name={ref.name}",
-            on_upsert=contents.put_nowait,
-            on_delete=lambda *_: contents.put_nowait(None),
-            on_link=lambda: None,
+    def _client(self, runner: RegionRunner, credentials: Credentials) -> Client:
+        return Client(
+            credentials,
+            name=runner.name or "",
+            timeout=self._context.config.request_timeout,
+            fence=self._membership.fence,
+            on_silence=runner.link.suspect,
         )
-        following = supervise.start(f"watch kubeconfig {runner.name}", watch.run)
-        used: bytes | None = None
-        seen = False
-        try:
-            while True:
-                try:
-                    obj = await asyncio.wait_for(contents.get(), 1.0)
-                except TimeoutError:
-                    if not seen:
-                        await self._explain_missing(runner, ref, watch)
-                    continue
-                seen = True
-                text = None if obj is None else decode_data(obj).get(ref.key)
-                if text == used and text is not None:
-                    continue
-                used = text
-                await self._use(runner, ref, text)
-        finally:
-            following.cancel()
-
-    async def _explain_missing(self, runner: RegionRunner, ref: KubeconfigSecretRef, watch: Watch) -> None:
-        why = f"Secret '{ref.namespace}/{ref.name}' with its kubeconfig does not exist."
-        if isinstance(watch.failing, errors.Forbidden):
-            why = f"the operator may not read Secret '{ref.namespace}/{ref.name}' with its kubeconfig."
-        elif not watch.synced.is_set():
-            return
-        await self._refuse(runner, why)
-
-    async def _use(self, runner: RegionRunner, ref: KubeconfigSecretRef, text: bytes | None) -> None:
-        where = f"Secret '{ref.namespace}/{ref.name}'"
-        if text is None:
-            await self._refuse(runner, f"{where} with its kubeconfig does not exist, or lacks the key '{ref.key}'.")
-            return
-        try:
-            credentials = await from_kubeconfig(text)
-        except errors.ConfigError as error:
-            await self._refuse(runner, f"the kubeconfig in {where} cannot be used: {error}.")
-            return
-        log.info("region credentials", region=runner.name, secret=f"{ref.namespace}/{ref.name}")
-        runner.credentials = f"the credentials in {where}"
-        await runner.connect(self._client(credentials, runner.name or ""))
-
-    async def _refuse(self, runner: RegionRunner, why: str) -> None:
-        problem = reasons.region_not_ready(runner.name or "", why)
-        if runner.problem is None or runner.problem.message != problem.message or runner.client is not None:
-            await runner.disconnect(problem)
-
-    async def _report(self) -> None:
-        """Write the status of Regions: at once when a link changed, soon but seldom when only counts did."""
-        store = self._context.store
-        loop = asyncio.get_running_loop()
-        since, changed, written, last = 0.0, 0.0, -math.inf, store.changes
-        while True:
-            await asyncio.sleep(0.2)
-            now = loop.time()
-            if store.changes != last:
-                last, changed = store.changes, now
-                since = now if since == math.inf else since
-            quiet = now - changed > QUIET_SECONDS or now - since > LONG_SECONDS
-            if since != math.inf and quiet and now - written > GAP_SECONDS:
-                since = math.inf
-                self._dirty.update(store.regions)
-                self._measure()
-            dirty = [name for name in self._dirty if name in store.regions]
-            sets = store.by_region() if dirty else {}
-            for name in dirty:
-                self._dirty.discard(name)
-                try:
-                    if name in store.regions and await self._write(store.regions[name], sets.get(name, [])):
-                        written = now
-                except errors.KubeError as error:
-                    self._dirty.add(name)
-                    log.debug("status of a region not written", region=name, error=str(error))
-                    await asyncio.sleep(1.0)
-
-    async def _write(self, region: RegionRecord, sets: list[SetRecord]) -> bool:
-        """Write a Region's status if it differs; return whether only its counts did."""
-        store = self._context.store
-        runner = self.runners.get(region.name)
-        if runner is None or not runner.tried:
-            return False
-        known = store.region_statuses.get(region.name) or {}
-        wanted = region_status(
-            region,
-            problem=runner.problem,
-            server_version=runner.server_version,
-            sets=sets,
-            previous=known,
-            timestamp=self._context.timestamp(),
-        )
-        if wanted == known:
-            return False
-        path = paths.region(region.name)
-        try:
-            obj = await self._context.hub.get(path)
-            if obj["metadata"]["uid"] == region.uid and obj.get("status") != wanted:
-                await self._context.hub.replace(f"{path}/status", {**obj, "status": wanted})
-            store.region_statuses[region.name] = wanted
-        except errors.NotFound:
-            return False
-        return {**known, "sets": None} == {**wanted, "sets": None}
-
-    def _measure(self) -> None:
-        telemetry.SETS.clear()
-        for record in self._context.store.sets.values():
-            telemetry.SETS.labels(self._context.store.region_of(record) or "", record.phase or "pending").inc()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import structlog
 
 from secretset.controller.store import HubStore
@@ -13,10 +10,9 @@ from secretset.domain.names import Key, Kind
 from secretset.domain.regions import RegionRecord
 from secretset.kube import errors, paths
 from secretset.kube.client import METADATA_ONLY, Client
+from secretset.kube.pages import items
 
 log = structlog.get_logger(__name__)
-
-_PAGE = "500"
 
 
 async def load(hub: Client, store: HubStore) -> None:
@@ -25,10 +21,10 @@ async def load(hub: Client, store: HubStore) -> None:
     Raises:
         KubeError: the hub could not be asked.
     """
-    async for item in _items(hub, paths.REGIONS):
+    async for item in items(hub, paths.REGIONS):
         store.apply_region(RegionRecord.parse(item), item.get("status") or {})
     for kind in Kind:
-        async for item in _items(hub, paths.custom_list(kind)):
+        async for item in items(hub, paths.custom_list(kind)):
             store.apply_set(record.parse(kind, item))
 
 
@@ -51,12 +47,13 @@ async def resync(hub: Client, store: HubStore) -> None:
             if key not in store.sets:
                 await _take_in(hub, store, key, None)
     there = await _names(hub, paths.REGIONS)
-    for name in [name for name in store.regions if ("", name) not in there]:
-        log.info("a region's deletion was missed", region=name)
-        store.forget_region(name)
-    for _, name in there:
-        if name not in store.regions:
+    for name in {*store.regions} ^ {name for _, name in there}:
+        try:  # it may have been created, or deleted, after the list was read: ask for itself
             obj = await hub.get(paths.region(name))
+        except errors.NotFound:
+            log.info("a region's deletion was missed", region=name)
+            store.forget_region(name)
+        else:
             store.apply_region(RegionRecord.parse(obj), obj.get("status") or {})
 
 
@@ -74,19 +71,7 @@ async def _take_in(hub: Client, store: HubStore, key: Key, known_uid: str | None
 async def _names(hub: Client, path: str) -> dict[tuple[str, str], tuple[str, str]]:
     """(namespace, name) to (uid, resourceVersion) of all objects of a list, metadata only."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
-    async for item in _items(hub, path, accept=METADATA_ONLY):
+    async for item in items(hub, path, accept=METADATA_ONLY):
         meta = item["metadata"]
         found[meta.get("namespace", ""), meta["name"]] = (meta["uid"], meta["resourceVersion"])
     return found
-
-
-async def _items(hub: Client, path: str, *, accept: str | None = None) -> AsyncIterator[dict[str, Any]]:
-    """The objects of a list, page by page, from a quorum."""
-    token = ""
-    while True:
-        page = await hub.get(path, {"limit": _PAGE} | ({"continue": token} if token else {}), accept=accept)
-        for item in page.get("items") or ():
-            yield item
-        token = page["metadata"].get("continue") or ""
-        if not token:
-            return

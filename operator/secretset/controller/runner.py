@@ -13,7 +13,9 @@ import structlog
 
 from secretset import telemetry
 from secretset.controller.installation import Installation
+from secretset.controller.link import Link
 from secretset.controller.queue import WorkQueue
+from secretset.controller.rights import Rights
 from secretset.controller.view import RegionView
 from secretset.domain import names, reasons
 from secretset.domain.names import Key
@@ -24,23 +26,36 @@ from secretset.kube.scoped import ScopedWatch
 
 log = structlog.get_logger(__name__)
 
-PROBE_SECONDS = 5.0
 _ACCOUNTS = "serviceaccounts"
 _FREE_REPAIRS, _REPAIR_MEMORY = 3, 60.0
+# Seconds; who answered more recently may go on from where we were. To put a store back takes longer, and its versions
+# may have caught up by the time we look.
+_LONG_AWAY = 3.0
 
 Reconcile = Callable[["RegionRunner", Key], Awaitable[None]]
+Told = Callable[["RegionRunner"], None]
 
 
 class RegionRunner:
     """Everything that belongs to one region.
 
-    Attributes:
+    Args:
         name: of the Region; None for the runner of sets without a usable region.
-        client: of the region's cluster; None while there are no usable credentials.
-        problem: why nothing can be done here now, or None.
-        credentials: where those of the client are from, for messages.
+        installation: who we are.
+        reconcile: makes one pass.
+        creates: whether the Region lets us create namespaces there.
+        on_link: called when the region became usable, or stopped being so.
+        on_report: called when something else changed that the Region's status tells.
+        on_stranger: called when another cluster than before answers.
+        workers: passes at a time.
+
+    Attributes:
+        link: its client, and whether it can be used.
+        rights: what is missing there.
         seen: what was seen in the region.
         placed: key to the namespace that its managed Secret belongs to.
+        held: key to a namespace that its Secret cannot be taken out of, because a right is missing there.
+        vouched: key to the inputs that its status was found true for, while the region could not be asked.
     """
 
     def __init__(
@@ -49,27 +64,30 @@ class RegionRunner:
         *,
         installation: Installation,
         reconcile: Reconcile,
-        on_link: Callable[[RegionRunner], None],
+        creates: Callable[[], bool],
+        on_link: Told,
+        on_report: Told,
+        on_stranger: Told,
         workers: int,
     ) -> None:
         self.name = name
-        self.client: Client | None = None
-        self.problem: reasons.Problem | None = None
-        self.server_version: str | None = None
-        self.credentials = "the operator's own credentials"
+        self.link = Link(name, on_begin=self._begin, on_return=self._returned, on_verdict=lambda: on_link(self))
+        self.rights = Rights(
+            self._rights_wanted, creates, well=lambda: self.link.problem is None, on_change=lambda: on_report(self)
+        )
         self.queue: WorkQueue[Key] = WorkQueue(name or "unresolved")
         self.placed: dict[Key, str] = {}
+        self.held: dict[Key, str] = {}
+        self.vouched: dict[Key, str] = {}
         self.seen = RegionView(installation=installation, enqueue=self.queue.add, placed=self.placed)
         self._reconcile = reconcile
-        self._on_link = on_link
+        self._on_stranger = on_stranger
         self._worker_count = workers
         self._namespaces: Counter[str] = Counter()
         self._repairs: dict[Key, tuple[int, float]] = {}
-        self._tried = asyncio.Event()
-        if name is None:
-            self._tried.set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._link: asyncio.Task[None] | None = None
+        self._stranger = False  # another cluster answers, and that was not told yet
+        self._rights_task: asyncio.Task[None] | None = None
         self._watches: dict[str, ScopedWatch] = {}
 
     def start(self) -> None:
@@ -87,49 +105,74 @@ class RegionRunner:
 
     async def connect(self, client: Client) -> None:
         """Use these credentials from now on; what was seen before stays remembered."""
-        await self.disconnect(None)
-        self.client = client
-        self._tried.clear()
-        self._watches = self._make_watches(client)
-        self._link = supervise.start(f"link {self.name}", partial(self._keep_link, client))
+        await self.link.end()
+        await self._unwatch()
+        await self.link.connect(client)
 
     async def disconnect(self, problem: reasons.Problem | None) -> None:
         """Close the connection, if there is one, and say why there is none."""
-        if self._link is not None:
-            self._link.cancel()
-            await asyncio.gather(self._link, return_exceptions=True)
-            self._link = None
-        for watch in self._watches.values():
+        await self.link.end()
+        await self._unwatch()
+        await self.link.disconnect(problem)
+
+    async def _unwatch(self) -> None:
+        if self._rights_task is not None:
+            self._rights_task.cancel()
+            await asyncio.gather(self._rights_task, return_exceptions=True)
+            self._rights_task = None
+        while self._watches:  # one by one: whoever is cancelled here leaves the rest to the next
+            _, watch = self._watches.popitem()
             await watch.stop()
-        self._watches = {}
-        if self.client is not None:
-            await self.client.close()
-            self.client = None
-        self.problem = problem
-        if problem is not None:
-            telemetry.REGION_UP.labels(self.name or "").set(0)
-            self._tried.set()
-            self._on_link(self)
+
+    async def _begin(self, client: Client, other: bool) -> None:
+        """A cluster answers that was not there before: follow what is in it."""
+        self._stranger |= other
+        await self._unwatch()
+        if self._stranger:
+            self._stranger = False
+            log.warning("another cluster answers for the region", region=self.name)
+            self.seen.forget()
+            self._on_stranger(self)
+        self._watches = self._make_watches(client)
+        for watch in self._watches.values():
+            await watch.start()
+        self._rights_task = supervise.start(f"rights {self.name}", partial(self.rights.run, client))
+
+    def _returned(self, away: float) -> None:
+        """The cluster answers again: verify what is there, at once."""
+        for watch in self._watches.values():
+            watch.renew(relist=away > _LONG_AWAY)
 
     @property
-    def tried(self) -> bool:
-        """Whether it was tried once whether the region can be used."""
-        return self._tried.is_set()
+    def client(self) -> Client | None:
+        """Of the region's cluster; None while there are no usable credentials."""
+        return self.link.client
 
-    async def link_known(self) -> None:
-        """Wait until it was tried once whether the region can be used."""
-        await self._tried.wait()
+    @property
+    def problem(self) -> reasons.Problem | None:
+        """Why nothing can be done here now, or None."""
+        return self.link.problem
 
-    async def usable(self) -> Client:
+    @property
+    def credentials(self) -> str:
+        """Where those of the client are from, for messages."""
+        return self.link.credentials
+
+    @property
+    def cluster_id(self) -> str:
+        """The identity of the cluster, if it is known."""
+        return self.link.cluster_id
+
+    async def usable(self, region: str) -> Client:
         """The client, once it is known whether the region can be used.
 
         Raises:
             Problem: it cannot be, now.
+            Retired: the credentials are just being replaced.
         """
-        await self.link_known()
-        if self.problem is not None or self.client is None:
-            raise self.problem or reasons.region_unknown(self.name)
-        return self.client
+        if self.name is None:
+            raise reasons.region_not_served(region)
+        return await self.link.usable()
 
     def place(self, key: Key, namespace: str, *, pull: bool) -> None:
         """The managed Secret of a key belongs into this namespace: follow it."""
@@ -138,6 +181,8 @@ class RegionRunner:
             self.displace(key)
             self.placed[key] = namespace
             self._namespaces[namespace] += 1
+            if self._namespaces[namespace] == 1 or pull:
+                self.rights.due()
         for resource, watch in self._watches.items():
             if resource != _ACCOUNTS or pull:
                 watch.need(namespace)
@@ -145,34 +190,41 @@ class RegionRunner:
     def displace(self, key: Key) -> None:
         """Nothing of a key is in this region any more."""
         namespace = self.placed.pop(key, None)
+        self.held.pop(key, None)
         self._repairs.pop(key, None)
+        self.vouched.pop(key, None)
         if namespace is None:
             return
         self.seen.forget_lost((namespace, key.name))
         self._namespaces[namespace] -= 1
         if self._namespaces[namespace] <= 0:
             del self._namespaces[namespace]
-            for watch in self._watches.values():
-                watch.release(namespace)
+            released = [watch.release(namespace) for watch in self._watches.values()]
+            if released and all(released):
+                self.seen.drop(namespace)
 
     async def await_watches(self, namespace: str, resources: Iterable[str], *, seconds: float) -> None:
         """Wait until a namespace is followed.
 
         Raises:
             Problem: it cannot be followed: not allowed, or not reachable.
+            Retired: the credentials are being replaced.
         """
         for resource in resources:
             watch = self._watches.get(resource)
-            if watch is None:
-                raise self.problem or reasons.region_unreachable(self.name or "")
+            if watch is None or not self.link.known:
+                self.link.check()
+                raise errors.Retired("the credentials are being replaced")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await watch.tried(namespace)
+            if self._watches.get(resource) is not watch and self.link.problem is None:
+                raise errors.Retired("the credentials were replaced")
             failing = watch.failing(namespace)
             if isinstance(failing, errors.Forbidden):
+                self.rights.doubt()
                 raise reasons.permission_denied(self.name or "", "list and watch", resource, namespace)
-            if self.problem is not None:
-                raise self.problem
+            self.link.check()
             if not watch.synced(namespace):
                 raise reasons.region_unreachable(self.name or "")
 
@@ -208,34 +260,12 @@ class RegionRunner:
                 self.queue.done(key)
             await asyncio.sleep(0)  # a pass without a request gives no other task a turn
 
-    async def _keep_link(self, client: Client) -> None:
-        """Begin the watches once the cluster answers, then ask it every few seconds whether it still does."""
-        started = False
-        while True:
-            problem: reasons.Problem | None = None
-            try:
-                if not started:
-                    for watch in self._watches.values():
-                        await watch.start()
-                    started = True
-                with contextlib.suppress(errors.Forbidden):  # who hides the version is reachable all the same
-                    version = await client.request("GET", "/version", timeout=PROBE_SECONDS)
-                    self.server_version = str(version.get("gitVersion", ""))
-            except errors.Unauthorized:
-                problem = reasons.region_not_ready(self.name or "", f"{self.credentials} are not accepted.")
-            except errors.KubeError:
-                problem = reasons.region_unreachable(self.name or "")
-            except Exception as error:  # noqa: BLE001  (whatever it is, the workers wait for a verdict)
-                log.error("no API server", region=self.name, error=supervise.where(error))  # noqa: TRY400
-                problem = reasons.region_not_ready(self.name or "", "what answers there is no Kubernetes API server.")
-            before, self.problem = self.problem, problem
-            first = not self._tried.is_set()
-            self._tried.set()
-            if first or (before and before.reason) is not (problem and problem.reason):
-                log.info("region", region=self.name, state="up" if problem is None else problem.reason)
-                self._on_link(self)
-            telemetry.REGION_UP.labels(self.name or "").set(problem is None)
-            await asyncio.sleep(PROBE_SECONDS if started else PROBE_SECONDS / 5)
+    def _rights_wanted(self) -> dict[str, bool]:
+        wanted = dict.fromkeys((*self._namespaces, *self.held.values()), False)
+        for key, namespace in (*self.placed.items(), *self.held.items()):
+            if key.kind is names.Kind.IMAGE_PULL_SECRET:
+                wanted[namespace] = True
+        return wanted
 
     def _make_watches(self, client: Client) -> dict[str, ScopedWatch]:
         made = {
@@ -247,6 +277,7 @@ class RegionRunner:
                 on_upsert=self.seen.see_secret,
                 on_delete=self.seen.miss_secret,
                 on_link=self._look_again,
+                on_relist=self.seen.doubt_secrets,
                 remembered=self.seen.known_secrets,
                 label_selector=names.MANAGED_SELECTOR,
             ),
@@ -258,6 +289,7 @@ class RegionRunner:
                 on_upsert=self.seen.see_account,
                 on_delete=self.seen.miss_account,
                 on_link=self._look_again,
+                on_relist=self.seen.doubt_accounts,
                 remembered=self.seen.known_accounts,
             ),
             **{kind.plural: self._watch_workloads(client, kind) for kind in WORKLOAD_KINDS},
@@ -280,11 +312,13 @@ class RegionRunner:
             on_upsert=partial(self.seen.see_workload, kind),
             on_delete=partial(self.seen.miss_workload, kind),
             on_link=self._look_again,
+            on_relist=partial(self.seen.doubt_workloads, kind),
             remembered=partial(self.seen.known_workloads, kind),
         )
 
     def _look_again(self, namespace: str) -> None:
         """A watch began to fail, or is back, perhaps because a right was granted: records tell who is concerned."""
+        self.rights.regained()
         for key, place in self.placed.items():
             if namespace in {"", place}:
                 self.queue.add(key)

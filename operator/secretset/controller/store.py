@@ -15,13 +15,9 @@ from secretset.domain.names import Key, Kind
 from secretset.domain.reasons import Reason
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import Organization, RegionRecord, resolve
+from secretset.domain.versions import older
 
 log = structlog.get_logger(__name__)
-
-
-def older(candidate: str, known: str) -> bool:
-    """Whether one resourceVersion is before another (comparable since KEP-5504; before, in practice, with etcd)."""
-    return candidate.isdigit() and known.isdigit() and int(candidate) < int(known)
 
 
 class HubStore:
@@ -81,12 +77,14 @@ class HubStore:
             self._enqueue(twin)
 
     def apply_region(self, record: RegionRecord | None, status: Mapping[str, Any]) -> None:
-        """A Region was seen; one that cannot be read counts as not there."""
+        """A Region was seen; one that cannot be read stays what it was before, because its sets still live there."""
         if record is None:
             log.error("a Region does not fit the schema: install the CRDs of this version")
             return
-        known = self.regions.get(record.name)
+        known, told = self.regions.get(record.name), self.region_statuses.get(record.name) or {}
         self.regions[record.name] = record
+        if told != status:
+            self._on_region(record.name)  # by us; or by somebody else, and it is to be put right
         self.region_statuses[record.name] = status
         if known is None or known.uid != record.uid or known.generation != record.generation:
             self._on_region(record.name)
@@ -126,6 +124,11 @@ class HubStore:
         if self.sources.pop((namespace, name), None) is not None:
             self._enqueue_all(self._by_source.get((namespace, name), ()))
 
+    def rewound(self) -> None:
+        """The hub was put back to an earlier state: what comes now is newer, whatever its version says."""
+        for record in self.sets.values():
+            record.resource_version = ""
+
     def region_of(self, record: SetRecord) -> str | None:
         """The region that a set lives in; the region need not exist."""
         return resolve(
@@ -134,10 +137,6 @@ class HubStore:
             organization=self.organizations.get(record.key.namespace),
             regions=self.regions,
         )
-
-    def lacks(self, region: RegionRecord, namespace: str) -> bool:
-        """Whether a namespace is known not to exist: roles end with their namespace, so to ask for it is forbidden."""
-        return region.kubeconfig is None and namespace not in self.organizations
 
     def older_twin(self, record: SetRecord) -> Key | None:
         """The object of the other kind that has this name, if it is the older of the two."""

@@ -2,35 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from secretset.domain import reasons
+from secretset.domain.reasons import Problem
 from secretset.kube import errors
+
+UNTRUSTED = "the certificate that its API server shows is not to be trusted."
+
+
+class _Place(NamedTuple):
+    """Where it happened."""
+
+    region: str
+    namespace: str
+    credentials: str
+
+
+# They only mean to look again, and pass.
+_PASSING = (errors.Conflict, errors.AlreadyExists)
+# The first that fits counts. What is not here, passes: it is not about the region (credentials that were replaced).
+_PROBLEMS: tuple[tuple[type[errors.KubeError], Callable[[Any, _Place], Problem]], ...] = (
+    (
+        errors.NamespaceTerminating,
+        lambda _, at: reasons.namespace_missing(at.region, at.namespace, terminating=True),
+    ),
+    (errors.QuotaExceeded, lambda _, at: reasons.quota_exceeded(at.region, at.namespace)),
+    (
+        errors.Forbidden,
+        lambda error, at: reasons.permission_denied(at.region, error.verb, error.resource, at.namespace),
+    ),
+    (errors.NotFound, lambda _, at: reasons.namespace_missing(at.region, at.namespace)),
+    (errors.Unauthorized, lambda _, at: reasons.region_not_ready(at.region, f"{at.credentials} are not accepted.")),
+    (
+        errors.Throttled,
+        lambda error, at: reasons.retrying(f"Region '{at.region}' asks to wait", after=error.retry_after),
+    ),
+    (errors.Invalid, lambda _, at: reasons.retrying(f"Region '{at.region}' refuses the Secret")),
+    (errors.Untrusted, lambda _, at: reasons.region_not_ready(at.region, UNTRUSTED)),
+    (errors.NoCredentials, lambda error, at: reasons.region_not_ready(at.region, f"{error}.")),
+    (errors.Unreachable, lambda _, at: reasons.region_unreachable(at.region)),
+    (errors.ServerError, lambda _, at: reasons.region_unreachable(at.region)),
+    (errors.AnswerTooLong, lambda _, at: reasons.retrying(f"Region '{at.region}' gives an answer that is too long")),
+    (
+        errors.ApiError,  # from a proxy in between: 405, 451
+        lambda error, at: reasons.retrying(
+            f"Region '{at.region}' answers with HTTP {error.code}", after=error.retry_after
+        ),
+    ),
+)
 
 
 @contextmanager
-def region_problem(region: str, namespace: str, credentials: str = "its credentials") -> Iterator[None]:
-    """Turn errors of a region's API server into problems; conflicts pass, because they only mean: look again.
+def region_problem(
+    region: str,
+    namespace: str,
+    credentials: str = "its credentials",
+    on_denied: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Turn errors of a region's API server into problems.
+
+    Args:
+        region: its name.
+        namespace: that the work is in.
+        credentials: where they are from, for messages.
+        on_denied: called when a right turns out to be missing.
 
     Raises:
         Problem: in place of the error.
+        KubeError: what only means to look again: conflicts, and credentials that were replaced meanwhile.
     """
     try:
         yield
-    except errors.NamespaceTerminating:
-        raise reasons.namespace_missing(region, namespace, terminating=True) from None
-    except errors.QuotaExceeded:
-        raise reasons.quota_exceeded(region, namespace) from None
-    except errors.Forbidden as error:
-        raise reasons.permission_denied(region, error.verb, error.resource, namespace) from None
-    except errors.NotFound:
-        raise reasons.namespace_missing(region, namespace) from None
-    except errors.Unauthorized:
-        raise reasons.region_not_ready(region, f"{credentials} are not accepted.") from None
-    except errors.Throttled as error:
-        raise reasons.retrying(f"Region '{region}' asks to wait", after=error.retry_after) from None
-    except errors.Invalid:
-        raise reasons.retrying(f"Region '{region}' refuses the Secret") from None
-    except (errors.Unreachable, errors.ServerError):
-        raise reasons.region_unreachable(region) from None
+    except _PASSING:
+        raise
+    except errors.KubeError as error:
+        for kind, make in _PROBLEMS:
+            if isinstance(error, kind):
+                problem = make(error, _Place(region, namespace, credentials))
+                break
+        else:
+            raise
+        if problem.reason is reasons.Reason.PERMISSION_DENIED:
+            on_denied()
+        raise problem from None

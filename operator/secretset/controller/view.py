@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from secretset.controller.installation import Installation
-from secretset.controller.store import older
 from secretset.domain import accounts, workloads
 from secretset.domain.accounts import Account
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import SecretRecord
+from secretset.domain.versions import older
 from secretset.domain.workloads import Workload, WorkloadKind
+
+Doubtable = str | tuple[str, str]  # uid of a workload; namespace and name of a ServiceAccount
 
 
 class RegionView:
@@ -34,6 +36,7 @@ class RegionView:
         self.secrets: dict[tuple[str, str], SecretRecord] = {}
         self.workloads: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
         self.service_accounts: defaultdict[str, dict[str, Account]] = defaultdict(dict)
+        self._doubted: set[Doubtable] = set()
         self._placed = placed
         self._installation = installation
         self._enqueue = enqueue
@@ -53,6 +56,40 @@ class RegionView:
         return [
             (account.namespace, name) for slots in self.service_accounts.values() for name, account in slots.items()
         ]
+
+    def forget(self) -> None:
+        """Another cluster is behind the region's name: nothing that was seen means anything there."""
+        self.secrets.clear()
+        self.workloads.clear()
+        self.service_accounts.clear()
+
+    def doubt_secrets(self, namespace: str) -> None:
+        """What comes of Secrets is newer than what was seen, whatever its version; of all if the namespace is empty.
+
+        What Secrets were meant to do stays remembered; it may be what the copies of a store that was put back lack.
+        """
+        for (place, _), record in self.secrets.items():
+            if namespace in {"", place}:
+                record.resource_version = ""
+
+    def doubt_workloads(self, kind: WorkloadKind, namespace: str) -> None:
+        """As for Secrets, with the workloads of a kind; their versions stay, because patches name them."""
+        for place, slots in self.workloads.items():
+            if namespace in {"", place}:
+                self._doubted.update(slot.uid for slot in slots.values() if slot.kind == kind.kind)
+
+    def doubt_accounts(self, namespace: str) -> None:
+        """As for workloads, with ServiceAccounts."""
+        for place, slots in self.service_accounts.items():
+            if namespace in {"", place}:
+                self._doubted.update((place, name) for name in slots)
+
+    def drop(self, namespace: str) -> None:
+        """A namespace is not followed any more."""
+        for uid in self.workloads.pop(namespace, {}):
+            self._doubted.discard(uid)
+        for name in self.service_accounts.pop(namespace, {}):
+            self._doubted.discard((namespace, name))
 
     def remember_secret(self, obj: dict[str, Any]) -> SecretRecord | None:
         """Take over a Secret as a request of ours returned it."""
@@ -103,7 +140,7 @@ class RegionView:
         for gone in [w for w in slots.values() if self._replaced(w, kind, meta)]:
             del slots[gone.uid]
         known = slots.get(meta["uid"])
-        if known is not None and older(meta["resourceVersion"], known.resource_version):
+        if known is not None and self._stale(meta["resourceVersion"], known.resource_version, known.uid):
             return
         seen = workloads.parse(kind, obj)
         if seen is None:
@@ -113,13 +150,19 @@ class RegionView:
         if (seen is None) != (known is None) or (seen is not None and not seen.looks_like(known)):
             self._workload_changed(meta["namespace"], known, seen)
 
-    @staticmethod
-    def _replaced(slot: Workload, kind: WorkloadKind, meta: Mapping[str, Any]) -> bool:
+    def _stale(self, version: str, known: str, identity: Doubtable) -> bool:
+        """Whether what came is from before what is known; where that is doubted, nothing is, once."""
+        if identity in self._doubted:
+            self._doubted.discard(identity)
+            return False
+        return older(version, known)
+
+    def _replaced(self, slot: Workload, kind: WorkloadKind, meta: Mapping[str, Any]) -> bool:
         """Whether an object is the successor of a workload of the same name, whose end was not seen."""
         return (
             (slot.kind, slot.name) == (kind.kind, meta["name"])
             and slot.uid != meta["uid"]
-            and not older(meta["resourceVersion"], slot.resource_version)
+            and (slot.uid in self._doubted or not older(meta["resourceVersion"], slot.resource_version))
         )
 
     def miss_workload(self, kind: WorkloadKind, namespace: str, name: str, obj: dict[str, Any] | None) -> None:
@@ -142,7 +185,8 @@ class RegionView:
         account = accounts.parse(obj)
         slots = self.service_accounts[account.namespace]
         known = slots.get(account.name)
-        if known is not None and older(account.resource_version, known.resource_version):
+        place = account.namespace, account.name
+        if known is not None and self._stale(account.resource_version, known.resource_version, place):
             return
         slots[account.name] = account
         if known is None or (known.pull_secrets, known.marks) != (account.pull_secrets, account.marks):

@@ -45,12 +45,14 @@ _SET_COLUMNS = (
 _REGION_COLUMNS = (
     ("Status", "string", ".status.phase", "pending, ready or failed."),
     ("Reachable", "string", ".status.conditions[?(@.type=='Reachable')].status", "Whether its API server answers."),
+    ("Authorized", "string", ".status.conditions[?(@.type=='Authorized')].status", "Whether we may do our work there."),
     ("Reason", "string", ".status.reason", "Why."),
-    ("Default", "boolean", ".spec.default", "Whether sets that name no region live here."),
+    ("Default", "string", ".status.conditions[?(@.type=='Default')].status", "Whether it is the default that counts."),
     ("Ready", "integer", ".status.sets.ready", "Sets that are ready."),
     ("Pending", "integer", ".status.sets.pending", "Sets that are pending."),
     ("Failed", "integer", ".status.sets.failed", "Sets that failed."),
     ("Version", "string", ".status.serverVersion", "Version of its API server."),
+    ("Last Contact", "date", ".status.lastContact", "When it answered last, while it does not."),
     _AGE,
 )
 

@@ -13,9 +13,14 @@ API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "secretset-operator"
 FINALIZER = f"{GROUP}/cleanup"
 
+# On the Leases of the operator's replicas.
+LABEL_REPLICA = f"{GROUP}/replica"
+ANNOTATION_REGIONS = f"{GROUP}/regions"
+
 # On custom resources and namespaces of the hub, set by people.
 ANNOTATION_DEFAULT_REGION = f"{GROUP}/default-region"
 ANNOTATION_RECONCILE = f"{GROUP}/reconcile"
+ANNOTATION_ABANDON = f"{GROUP}/abandon"
 LABEL_SOURCE = f"{GROUP}/source"
 
 # On managed Secrets, set by the operator.
@@ -34,6 +39,10 @@ ANNOTATION_UPDATED = f"{GROUP}/updated"
 ANNOTATION_INPUTS = f"{GROUP}/inputs"
 ANNOTATION_WAVE = f"{GROUP}/wave"
 
+# On ConfigMaps of the operator's namespace that remember a managed Secret which was left behind.
+LABEL_TOMBSTONE = f"{GROUP}/tombstone"
+LABEL_REGION = f"{GROUP}/region"
+
 # On workloads: in the pod template (what makes it roll) and on the workload itself (what remembers it).
 ANNOTATION_RESTARTED_FOR = f"{GROUP}/restarted-for"
 WAVE_MARK_PREFIX = f"wave.{GROUP}/"
@@ -43,6 +52,7 @@ PULL_MARK_PREFIX = f"pull.{GROUP}/"
 
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
 SOURCE_SELECTOR = f"{LABEL_SOURCE}=true"
+TOMBSTONE_SELECTOR = f"{LABEL_TOMBSTONE}=true"
 
 TYPE_OPAQUE = "Opaque"
 TYPE_DOCKER = "kubernetes.io/dockerconfigjson"

@@ -108,7 +108,7 @@ def assess(
         changed = _changed(desired, memory.keys, keyring)
         last_keys = {name: (mark.created, mark.updated) for name, mark in memory.keys.items()}
     elif memory is not None:
-        same = _same(desired, memory.fingerprint, keyring)
+        same = same_content(desired.key, desired.content, memory.fingerprint, keyring)
         changed = frozenset() if same else frozenset(desired.content) | frozenset(memory.keys)
         last_keys = memory.keys
     revision = memory.revision if memory else 1
@@ -258,11 +258,11 @@ def _changed(desired: Desired, keys: Mapping[str, KeyMark], keyring: Keyring) ->
     return frozenset(different | (keys.keys() - desired.content.keys()))
 
 
-def _same(desired: Desired, fingerprint: str, keyring: Keyring) -> bool:
+def same_content(key: Key, content: Mapping[str, bytes], fingerprint: str, keyring: Keyring) -> bool:
+    """Whether content is what a fingerprint was made of; unknown, with a key that is gone, counts as no."""
     if not keyring.knows(fingerprint):
         return False
-    made = keyring.of_content(desired.key, desired.content, kid=key_id_of(fingerprint))
-    return combine(made) == fingerprint
+    return combine(keyring.of_content(key, content, kid=key_id_of(fingerprint))) == fingerprint
 
 
 def owned(secret: ObservedSecret, *, installation: str, key: Key) -> bool:

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     SOURCE_MISSING = "SourceMissing"
     NAMESPACE_MISSING = "NamespaceMissing"
     RETRYING = "Retrying"
+    DELETION_BRAKED = "DeletionBraked"
     REGION_UNKNOWN = "RegionUnknown"
     REGION_FORBIDDEN = "RegionForbidden"
     SOURCE_FORBIDDEN = "SourceForbidden"
@@ -66,6 +67,7 @@ _RULES: dict[Reason, tuple[Phase, Retry]] = {
     Reason.SOURCE_MISSING: (Phase.PENDING, Retry.WATCHED),
     Reason.NAMESPACE_MISSING: (Phase.PENDING, Retry.BACKOFF),
     Reason.RETRYING: (Phase.PENDING, Retry.BACKOFF),
+    Reason.DELETION_BRAKED: (Phase.PENDING, Retry.WATCHED),
     Reason.REGION_UNKNOWN: (Phase.FAILED, Retry.WATCHED),
     Reason.REGION_FORBIDDEN: (Phase.FAILED, Retry.WATCHED),
     Reason.SOURCE_FORBIDDEN: (Phase.FAILED, Retry.WATCHED),
@@ -86,23 +88,31 @@ class Problem(Exception):
         reason: one of the closed list.
         message: a sentence that names the object, the rule and the way out; never a value.
         after: seconds to wait at least, where an API server asked for it (Retry-After).
+        complete: the message tells by itself how a deletion that waits for this can be finished.
     """
 
-    def __init__(self, reason: Reason, message: str, *, after: float = 0.0) -> None:
+    def __init__(self, reason: Reason, message: str, *, after: float = 0.0, complete: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.after = after
+        self.complete = complete
 
 
-def region_unreachable(region: str) -> Problem:
-    """The region's API server does not answer, or answers with errors of its own."""
-    return Problem(Reason.REGION_UNREACHABLE, f"Region '{region}' cannot be reached; it is tried again.")
+def region_unreachable(region: str, *, answers: bool = False) -> Problem:
+    """The region's API server does not answer, or, with ``answers``, says that it is not ready."""
+    why = "answers, but says that it is not ready" if answers else "cannot be reached"
+    return Problem(Reason.REGION_UNREACHABLE, f"Region '{region}' {why}; it is tried again.")
 
 
 def region_not_ready(region: str, why: str) -> Problem:
     """The region is known but cannot be used: ``why`` is a closed sentence of the region's own status."""
     return Problem(Reason.REGION_NOT_READY, f"Region '{region}' is not ready: {why}")
+
+
+def region_not_served(region: str) -> Problem:
+    """No replica of the operator that lives can serve the region."""
+    return region_not_ready(region, "no replica of the operator serves it; start one with --regions that names it.")
 
 
 def region_unknown(region: str | None) -> Problem:
@@ -209,3 +219,44 @@ def quota_exceeded(region: str, namespace: str) -> Problem:
 def retrying(what: str, *, after: float = 0.0) -> Problem:
     """Something that time may mend; ``what`` is a closed phrase."""
     return Problem(Reason.RETRYING, f"{what}; it is tried again.", after=after)
+
+
+def deletion_braked() -> Problem:
+    """Too many sets were deleted at once. No number in the text: it stays the same for as long as the set waits."""
+    return Problem(
+        Reason.DELETION_BRAKED,
+        "Many sets were deleted at once, and this one waits for its turn. To keep its Secret in the region set "
+        "spec.deletionPolicy to Retain; to let all go sooner raise --deletions-per-minute of the operator.",
+        complete=True,
+    )
+
+
+def tombstone_denied(verb: str, namespace: str) -> Problem:
+    """The operator may not remember what is left behind: a right on the hub is missing, none of the region."""
+    return Problem(
+        Reason.PERMISSION_DENIED,
+        f"The operator may not {verb} configmaps in its own namespace '{namespace}' of the hub, where it remembers "
+        "what is left behind: apply the Role in deploy/rbac.yaml (of a replica inside of a region: agent-hub.yaml).",
+        complete=True,
+    )
+
+
+def left_too_many(region: str, organization: str, limit: int) -> Problem:
+    """No more is remembered of what an organization leaves behind in a region."""
+    return Problem(
+        Reason.RETRYING,
+        f"Organization '{organization}' has left {limit:,} Secrets in region '{region}' already, and no more are "
+        "remembered: this set waits for its region. To let it go and keep its Secret there set spec.deletionPolicy to "
+        "Retain; to let all go the platform team sets spec.decommissioned on the Region.",
+        complete=True,
+    )
+
+
+def ways_out(problem: Problem) -> str:
+    """Why an object that is being deleted is still there, and how its deletion can be finished all the same."""
+    if problem.complete:
+        return problem.message
+    return (
+        f"{problem.message} To let the object go without waiting annotate it with {names.ANNOTATION_ABANDON}=true, or "
+        "set spec.decommissioned on its Region: what is left there is remembered, and removed when the region is back."
+    )

@@ -27,8 +27,9 @@ class SetRecord:
         spec_inputs: hash of the part of the spec that content is made from (references and ciphertext).
         sources: names of the source Secrets that it reads.
         poke: the annotation that forces a pass.
+        abandoned: annotated to be let go, once it is deleted, though its region cannot be asked.
         restarted: id of the wave whose restarts were all made.
-        delivered: a managed Secret was reported in the status.
+        delivered_to: namespace of the managed Secret that the status reports; empty if none was delivered.
     """
 
     key: Key
@@ -39,6 +40,7 @@ class SetRecord:
     deleting: bool
     finalizers: tuple[str, ...]
     poke: str
+    abandoned: bool
     named_region: str | None
     settled_region: str | None
     spec_inputs: str
@@ -51,7 +53,7 @@ class SetRecord:
     revision: int
     counts: WorkloadCounts | None
     restarted: str
-    delivered: bool
+    delivered_to: str
 
     @property
     def finalized(self) -> bool:
@@ -59,9 +61,19 @@ class SetRecord:
         return names.FINALIZER in self.finalizers
 
     @property
+    def delivered(self) -> bool:
+        """Whether a managed Secret was reported in the status."""
+        return bool(self.delivered_to)
+
+    @property
     def settled_status(self) -> bool:
         """Whether the status says ready, of this generation."""
         return self.phase == "ready" and self.observed_generation == self.generation
+
+    @property
+    def told(self) -> bool:
+        """Whether the status speaks of this generation."""
+        return self.observed_generation == self.generation
 
     def tells(self, reason: Reason) -> bool:
         """Whether the status gives this reason, of this generation, and the object is not being deleted."""
@@ -89,6 +101,7 @@ class SetRecord:
             and self.deleting == other.deleting
             and self.finalizers == other.finalizers
             and self.poke == other.poke
+            and self.abandoned == other.abandoned
         )
 
     def reports(self, secret: SecretRecord, counts: WorkloadCounts) -> bool:
@@ -119,7 +132,7 @@ def values_of(spec: Spec) -> Mapping[str, SecretValue]:
 def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
     """The record of an object of the API; what does not fit the schema is left out, so that it can be reported."""
     meta, status = obj["metadata"], obj.get("status") or {}
-    raw = obj.get("spec") or {}
+    raw, notes = obj.get("spec") or {}, meta.get("annotations") or {}
     try:
         spec: Spec | None = parse_spec(kind, raw)
     except reasons.Problem:
@@ -132,7 +145,8 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         finalizers=tuple(map(sys.intern, meta.get("finalizers") or ())),
-        poke=(meta.get("annotations") or {}).get(names.ANNOTATION_RECONCILE, ""),
+        poke=notes.get(names.ANNOTATION_RECONCILE, ""),
+        abandoned=notes.get(names.ANNOTATION_ABANDON) == "true",
         named_region=_interned(raw.get("region")),
         settled_region=_interned(status.get("region")),
         spec_inputs="" if spec is None else _spec_inputs(spec),
@@ -145,7 +159,7 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         revision=status.get("revision") or 0,
         counts=_counts(status.get("workloads")),
         restarted=status.get("restartedFor") or "",
-        delivered="secretRef" in status,
+        delivered_to=sys.intern(str((status.get("secretRef") or {}).get("namespace") or "")),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from secretset.domain import names, reasons
-from secretset.domain.models.region import KubeconfigSecretRef, LabelSelector, RegionSpec
+from secretset.domain.models.region import ArgoCDSecretRef, KubeconfigSecretRef, LabelSelector, RegionSpec
 
 HUB = "hub"
 
@@ -26,20 +26,40 @@ class RegionRecord:
     spec: RegionSpec
 
     @property
-    def kubeconfig(self) -> KubeconfigSecretRef | None:
-        """Where the credentials are; None for the hub itself."""
-        return self.spec.cluster.kubeconfig_secret_ref if self.spec.cluster else None
+    def credentials_ref(self) -> KubeconfigSecretRef | ArgoCDSecretRef | None:
+        """The Secret of the hub that holds the credentials; None for the hub itself and for `in_cluster`."""
+        cluster = self.spec.cluster
+        return (cluster.kubeconfig_secret_ref or cluster.argo_cd_secret_ref) if cluster else None
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether only a replica inside of the cluster serves it, with its own account there."""
+        return self.spec.cluster is not None and self.spec.cluster.in_cluster is True
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the cluster is the hub itself."""
+        return self.spec.cluster is None
 
     @property
     def cluster(self) -> str:
-        """Which cluster this is, as far as the object tells: regions with one kubeconfig share a cluster."""
-        ref = self.kubeconfig
-        return HUB if ref is None else f"{ref.namespace}/{ref.name}/{ref.key}"
+        """Which cluster this is, as far as the object tells.
+
+        Regions with one Secret share a cluster. One that is served from inside shares with nobody: the object does
+        not tell where its replica runs.
+        """
+        match self.credentials_ref:
+            case KubeconfigSecretRef() as ref:
+                return f"kubeconfig:{ref.namespace}/{ref.name}/{ref.data_key}"
+            case ArgoCDSecretRef() as ref:
+                return f"argo-cd:{ref.namespace}/{ref.name}"
+            case None:
+                return HUB if self.on_hub else f"in-cluster:{self.name}"
 
     @property
     def template(self) -> str:
         """The namespace template with the default filled in."""
-        return self.spec.namespace or ("{namespace}" if self.kubeconfig else "{namespace}-{region}")
+        return self.spec.namespace or ("{namespace}-{region}" if self.on_hub else "{namespace}")
 
     def namespace_for(self, organization: str) -> str:
         """The namespace of an organization in this region."""
@@ -105,8 +125,13 @@ def resolve(
         return settled or named
     if organization is not None and organization.default_region:
         return organization.default_region
-    defaults = sorted((r.created, r.name) for r in regions.values() if r.spec.default)
-    return defaults[0][1] if defaults else None
+    marked = defaults(regions.values())
+    return marked[0] if marked else None
+
+
+def defaults(regions: Iterable[RegionRecord]) -> list[str]:
+    """The names of the Regions that are marked as the default; the oldest comes first, and counts."""
+    return [name for _, name in sorted((r.created, r.name) for r in regions if r.spec.default)]
 
 
 def target_namespace(

@@ -9,7 +9,7 @@ from typing import Any
 from secretset.domain.marks import Marks
 from secretset.domain.models.status import Condition, KeyStatus, SecretRef, SetStatus, WorkloadCounts
 from secretset.domain.plan import Delivered
-from secretset.domain.reasons import Phase, Problem, Reason
+from secretset.domain.reasons import Phase, Problem, Reason, ways_out
 
 # What a failure leaves as it was: the Secret that was delivered before is still there.
 _KEPT = (
@@ -80,13 +80,19 @@ def unsynced(
     previous: Mapping[str, Any] | None,
     timestamp: str,
     delivered: Mapping[str, Any] | None = None,
+    deleting: bool = False,
 ) -> dict[str, Any]:
-    """The status of a set that could not be synced: why, beside what was delivered, by this pass or before."""
+    """The status of a set that could not be synced: why, beside what was delivered, by this pass or before.
+
+    One that is being deleted tells in ``DeletionBlocked`` what it waits for, and the ways out.
+    """
     delivered = delivered or previous
     reason, phase = problem.reason, problem.reason.phase
     conditions = [_condition("Ready", "False", reason, problem.message, generation)]
     kind = "Stalled" if phase is Phase.FAILED else "Reconciling"
     conditions.append(_condition(kind, "True", reason, problem.message, generation))
+    if deleting:
+        conditions.append(_condition("DeletionBlocked", "True", reason, ways_out(problem), generation))
     status = SetStatus(
         phase=phase,
         reason=reason,

@@ -69,15 +69,21 @@ class KopfThread:
         self._loop = loop
         self._restarted = restarted
         self._stop = threading.Event()
+        self._run_over = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="kopf", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
         self._thread.start()
 
+    def renew(self) -> None:
+        """Have kopf begin anew, from a list: of a hub that was put back it would wait for versions of the future."""
+        self._run_over.set()
+
     def stop(self) -> None:
         """Ask kopf to end; it takes up to a few seconds and is a daemon thread, so nobody has to wait for it."""
         self._stop.set()
+        self._run_over.set()
         # Its watchers meet closed loops and connections now, and would call that errors.
         logging.getLogger("kopf").setLevel(logging.CRITICAL)
 
@@ -88,7 +94,10 @@ class KopfThread:
 
     def _supervise(self) -> None:
         delay = _RESTART_FIRST
-        while not self._stop.is_set():
+        while True:
+            self._run_over = over = threading.Event()
+            if self._stop.is_set():
+                return
             began = time.monotonic()
             try:
                 asyncio.run(
@@ -97,7 +106,7 @@ class KopfThread:
                         settings=_settings(),
                         standalone=True,
                         clusterwide=True,
-                        stop_flag=self._stop,
+                        stop_flag=over,
                     )
                 )
             except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever ends kopf, the watch must go on)
@@ -155,7 +164,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.queueing.idle_timeout = 0.2
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 100  # of objects that may be large
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None
     return settings

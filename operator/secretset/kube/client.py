@@ -6,8 +6,10 @@ It does not retry. Who calls it knows what a retry would mean; the queue comes b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,23 +29,55 @@ METADATA_ONLY_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v
 # A ValueError is what aiohttp makes of a header that cannot be sent, such as a token with a line break in it.
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, ValueError)
 
+_DISTRUST = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
+
 CONNECTED = "CONNECTED"
+# Longer answers are refused, so that no cluster can fill our memory; lists are asked for in smaller pages then.
+_LONGEST_ANSWER = 32 * 2**20  # bytes
+_LONGEST_PAUSE = 60.0  # seconds; who asks us to wait for a day is asked again before
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 class Client:
-    """One cluster, one connection pool.
+    """One cluster, one connection pool, and the breaker for it.
+
+    A server that answers 429 with Retry-After is left alone that long: requests fail at once, without being sent.
+
+    Args:
+        credentials: where the cluster is, and who we are there.
+        name: see below.
+        timeout: seconds for one request.
+        fence: called before each request that changes something; raises what forbids it (`errors.Fenced`).
+        on_silence: called when a request got no answer.
 
     Attributes:
         name: the region's name, or `hub`: the label of its metrics.
     """
 
-    def __init__(self, credentials: Credentials, *, name: str, timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        name: str,
+        timeout: float = 15.0,
+        fence: Callable[[], None] | None = None,
+        on_silence: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self._credentials = credentials
         self._timeout = timeout
+        self._fence = fence
+        self._on_silence = on_silence or (lambda: None)
         self._session: aiohttp.ClientSession | None = None
+        self._waiting: set[asyncio.Timeout] = set()
+        self._followed: set[aiohttp.ClientResponse] = set()
         self._closed = False
+        self._not_before = 0.0
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self._credentials.server
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,6 +93,43 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    async def forget_connections(self) -> None:
+        """Use new connections from now on: the present ones may lead nowhere, and would each have to time out.
+
+        Who waits for an answer, or follows a list, is told at once that it is unreachable. The end of the session alone
+        would tell neither: aiohttp goes on with attempts to connect, and who reads an answer waits for ever.
+        """
+        session, self._session = self._session, None
+        waiting, self._waiting = self._waiting, set()
+        for attempt in waiting:
+            attempt.reschedule(asyncio.get_running_loop().time())
+        for response in tuple(self._followed):
+            response.close()
+        if session is not None:
+            await session.close()
+
+    async def prepare(self) -> None:
+        """Have credentials made, if there are none: what makes them may take longer than a request has.
+
+        Raises:
+            NoCredentials: they cannot be made now.
+        """
+        await self._credentials.prepare()
+
+    async def answers(self, path: str, *, timeout: float) -> None:  # noqa: ASYNC109  (as in `request`)
+        """Ask for a path that a healthy API server answers with `ok`; a pause that was asked for is not kept.
+
+        Raises:
+            Unreachable: also when what answers is no API server, such as a captive portal.
+            KubeError: as in `request`; also when the server says that it is not ready.
+        """
+        try:
+            raw = await self._send("GET", path, {}, None, "application/json", "*/*", timeout)
+        except (errors.Forbidden, errors.NotFound, errors.Throttled):
+            return  # an answer all the same
+        if raw.strip() != b"ok":
+            raise errors.Unreachable("what answers is no API server")
 
     async def get(self, path: str, params: Mapping[str, str] | None = None, *, accept: str | None = None) -> Any:
         """GET an object or a list."""
@@ -96,31 +167,59 @@ class Client:
         """Send one request and read its JSON answer.
 
         Raises:
-            ApiError: the server answered with an error.
+            ApiError: the server answered with an error, or did so before and asked us to wait.
             Unreachable: there was no answer within the deadline.
+            Retired: the credentials are not used any more.
+            Fenced: this replica must not write.
+            AnswerTooLong: the answer is longer than 32 MiB.
         """
         query = dict(params or {})
         if method in {"POST", "PUT", "PATCH"}:
             query.setdefault("fieldManager", names.FIELD_MANAGER)
+        self._heed_pause()
+        if self._fence is not None and telemetry.changes(method, path):
+            self._fence()
+        data = None if body is None else orjson.dumps(body)
+        try:
+            raw = await self._send(
+                method, path, query, data, content_type, accept or "application/json", timeout or self._timeout
+            )
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise self._silence(method, error) from None
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        data: bytes | None,
+        content_type: str,
+        accept: str,
+        timeout: float,  # noqa: ASYNC109  (as in `request`)
+    ) -> bytes:
         code = "error"
         try:
-            async with self._connected().request(
-                method,
-                self._credentials.server + path,
-                params=query,
-                data=None if body is None else orjson.dumps(body),
-                headers={"Content-Type": content_type, "Accept": accept or "application/json"},
-                timeout=aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=5),
-            ) as response:
-                raw = await response.read()
+            async with (
+                self._given_up_with_the_session(),
+                self._connected().request(
+                    method,
+                    self._credentials.server + path,
+                    params=query,
+                    data=data,
+                    headers={"Content-Type": content_type, "Accept": accept},
+                    timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=5),
+                ) as response,
+            ):
+                raw = await _bounded(response)
                 code = str(response.status)
                 if response.status >= 400:
-                    failure = errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+                    failure = self._failure(response, raw)
                     failure.verb, failure.resource = _VERBS[method], telemetry.resource_of(path)
                     raise failure
-                return orjson.loads(raw)
+                return raw
         except _NO_ANSWER as error:
-            raise errors.Unreachable(f"{method} failed: {type(error).__name__}") from None
+            raise self._silence(method, error) from None
         finally:
             telemetry.observe_request(self.name, method, code, path)
 
@@ -140,19 +239,27 @@ class Client:
             ApiError, Unreachable: as in `request`, also when the server says so in the stream.
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", **params}
+        self._heed_pause()
         code = "error"
         try:
-            async with self._connected().get(
-                self._credentials.server + path,
-                params=query,
-                headers={"Accept": accept or "application/json"},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle),
-                read_bufsize=2**18,
-            ) as response:
-                code = str(response.status)
-                if response.status >= 400:
-                    raw = await response.read()
-                    raise errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+            async with contextlib.AsyncExitStack() as stack:
+                session = self._connected()
+                async with self._given_up_with_the_session():
+                    request = session.get(
+                        self._credentials.server + path,
+                        params=query,
+                        headers={"Accept": accept or "application/json"},
+                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=idle),
+                        read_bufsize=2**18,
+                    )
+                    response = await stack.enter_async_context(request)
+                    code = str(response.status)
+                    if response.status >= 400:
+                        raise self._failure(response, await _bounded(response))
+                if session is not self._session:  # forgotten in this very moment
+                    raise TimeoutError
+                self._followed.add(response)
+                stack.callback(self._followed.discard, response)
                 yield {"type": CONNECTED}
                 async for event in _lines(response.content):
                     if event.get("type") == "ERROR":
@@ -162,16 +269,59 @@ class Client:
         except asyncio.CancelledError:
             raise
         except _NO_ANSWER as error:
-            raise errors.Unreachable(f"watch failed: {type(error).__name__}") from None
+            raise self._silence("watch", error) from None
         finally:
             telemetry.observe_request(self.name, "WATCH", code, path)
 
+    @contextlib.asynccontextmanager
+    async def _given_up_with_the_session(self) -> AsyncIterator[None]:
+        """What is awaited in it ends with a TimeoutError when connections are forgotten."""
+        async with asyncio.timeout(None) as attempt:
+            self._waiting.add(attempt)
+            try:
+                yield
+            finally:
+                self._waiting.discard(attempt)
+
+    def _failure(self, response: aiohttp.ClientResponse, raw: bytes) -> errors.ApiError:
+        failure = errors.from_status(response.status, _status(raw), response.headers.get("Retry-After"))
+        if isinstance(failure, errors.Throttled) and failure.retry_after:
+            self._not_before = time.monotonic() + min(failure.retry_after, _LONGEST_PAUSE)
+        return failure
+
+    def _silence(self, what: str, error: Exception) -> errors.KubeError:
+        """What no answer means. Its own text is not kept: it may tell what was sent."""
+        if self._closed:
+            return errors.Retired("these credentials are not used any more")
+        self._on_silence()
+        kind = errors.Untrusted if isinstance(error, _DISTRUST) else errors.Unreachable
+        return kind(f"{what} failed: {type(error).__name__}")
+
+    def _heed_pause(self) -> None:
+        left = self._not_before - time.monotonic()
+        if left > 0:
+            raise errors.Throttled(429, retry_after=left)
+
     def _connected(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise errors.Unreachable("these credentials are not used any more")
+            raise errors.Retired("these credentials are not used any more")
         if self._session is None:
             self._session = self._credentials.session()
         return self._session
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        AnswerTooLong: it does not end.
+    """
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LONGEST_ANSWER:
+            raise errors.AnswerTooLong(f"an answer of more than {_LONGEST_ANSWER // 2**20} MiB")
+    return bytes(body)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
@@ -184,6 +334,8 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
             if line:
                 yield orjson.loads(line)
         rest = bytearray(tail)
+        if len(rest) > _LONGEST_ANSWER:
+            raise errors.AnswerTooLong("an event of a watch that does not end")
 
 
 def _status(raw: bytes) -> Mapping[str, Any]:

@@ -1,28 +1,33 @@
-"""How to reach a cluster and who to be there: kubeconfigs and service accounts become TLS and a header.
+"""Where credentials come from: the hub's own, those of the pod, and those of regions, from Secrets of the hub.
 
-`kubernetes.aio` reads the configuration (it knows exec plugins, OIDC and merging); the requests are our own, because
-its generated client costs more than the API server's share of the work (facts.md).
+`kubernetes.aio` reads the hub's kubeconfig (it knows OIDC, files and merging); the requests are our own, because its
+generated client costs more than the API server's share of the work (facts.md). What comes from Secrets is read by
+`kube/kubeconfig.py`, which takes data only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import os
 import ssl
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import yaml
 from kubernetes.aio import client as kube_client
 from kubernetes.aio import config as kube_config
 
-from secretset import __version__
-from secretset.kube.errors import ConfigError, Unreachable
+from secretset.domain.models.region import ArgoCDSecretRef, KubeconfigSecretRef
+from secretset.kube import argo_cd, exec_spec, kubeconfig
+from secretset.kube.errors import ConfigError, NoCredentials
+from secretset.kube.exec_plugin import ExecPlugin
+from secretset.kube.identity import Credentials, tls_context
+
+__all__ = ["Credentials", "from_secret", "in_cluster", "load"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_AGE = 60.0  # seconds that a token file's content is used before it is read again
@@ -39,47 +44,42 @@ _UNUSABLE = (
     RecursionError,
 )
 
-# The library keeps its temporary files in a global, so loads do not overlap.
-_LOADING = asyncio.Lock()
 
-Authorize = Callable[[], Awaitable[str | None]]
+async def from_secret(
+    ref: KubeconfigSecretRef | ArgoCDSecretRef, secret: Mapping[str, Any], *, exec_plugins: frozenset[str]
+) -> Credentials:
+    """The credentials in a Secret. No plugin is run yet: that happens with the first request.
 
+    Args:
+        ref: what the Region says of the Secret.
+        secret: the Secret as the API returns it.
+        exec_plugins: commands that may be run, each as it has to stand in the Secret.
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Credentials:
-    """A cluster's address and our identity there.
-
-    Attributes:
-        server: URL of the API server, without a slash at its end.
-        tls: the context with the cluster's CA and, where there is one, our client certificate.
-        authorize: the value of the Authorization header, fresh for each request; None for none.
-        proxy: URL of an HTTP proxy, or None.
+    Raises:
+        ConfigError: it cannot be used. The message is a sentence about "it", the Secret or its kubeconfig, without a
+            full stop; it names keys, fields and rules, and no content.
     """
-
-    server: str
-    tls: ssl.SSLContext | None
-    authorize: Authorize
-    proxy: str | None = None
-
-    def session(self) -> aiohttp.ClientSession:
-        """A session for the running loop that authenticates each request by itself."""
-
-        async def authenticate(
-            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-        ) -> aiohttp.ClientResponse:
-            if header := await self.authorize():
-                request.headers["Authorization"] = header
-            return await handler(request)
-
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self.tls or True, keepalive_timeout=60),
-            headers={"User-Agent": f"secretset-operator/{__version__}"},
-            middlewares=(authenticate,),
-            proxy=self.proxy,
-        )
+    if isinstance(ref, ArgoCDSecretRef):
+        labels = (secret.get("metadata") or {}).get("labels") or {}
+        if labels.get(argo_cd.LABEL) != argo_cd.CLUSTER:
+            raise ConfigError(f"it is not labelled {argo_cd.LABEL}={argo_cd.CLUSTER}")
+        document = argo_cd.kubeconfig({name: _value(secret, name) for name in secret.get("data") or {}})
+        return kubeconfig.credentials(document, exec_plugins=exec_plugins, words=argo_cd.WORDS)
+    if ref.data_key not in (secret.get("data") or {}):
+        raise ConfigError(f"it lacks the key '{ref.data_key}'")
+    # Not in the loop: it may be long for what renews Leases there.
+    document = await asyncio.to_thread(kubeconfig.parse, _value(secret, ref.data_key))
+    return kubeconfig.credentials(document, exec_plugins=exec_plugins)
 
 
-async def load(kubeconfig: str | None = None, context: str | None = None) -> Credentials:
+def _value(secret: Mapping[str, Any], key: str) -> bytes:
+    try:
+        return base64.b64decode(secret["data"][key] or "", validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raise ConfigError(f"its key '{key}' is not base64") from None
+
+
+async def load(path: str | None = None, context: str | None = None) -> Credentials:
     """The credentials of the hub.
 
     An explicit kubeconfig, else $KUBECONFIG, else the pod's service account, else ~/.kube/config.
@@ -87,91 +87,44 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
     Raises:
         ConfigError: none of them can be used.
     """
-    explicit = kubeconfig or os.environ.get("KUBECONFIG")
+    explicit = path or os.environ.get("KUBECONFIG")
     if not explicit and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
-        return _in_cluster()
+        return in_cluster()
     path = explicit or str(Path.home() / ".kube" / "config")
     if not any(Path(part).exists() for part in path.split(os.pathsep)):  # noqa: ASYNC240  (once, at the start)
         raise ConfigError(f"there is no kubeconfig at '{path}'")
-    configuration = kube_client.Configuration()
     try:
-        async with _LOADING:
-            try:
-                await kube_config.load_kube_config(
-                    config_file=path, context=context, client_configuration=configuration, persist_config=False
-                )
-                return _credentials(configuration)
-            finally:
-                kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001  (keys are in the TLS context by now)
+        return await _from_file(path, context)
+    except ConfigError as error:
+        raise ConfigError(f"the kubeconfig at '{path}' cannot be used: {error}") from None
     except (*_UNUSABLE, yaml.YAMLError) as error:
         raise ConfigError(f"no usable kubeconfig at '{path}' ({type(error).__name__})") from None
 
 
-async def from_kubeconfig(text: bytes) -> Credentials:
-    """The credentials in a kubeconfig that came from a Secret.
+async def _from_file(path: str, context: str | None) -> Credentials:
+    """The credentials in a kubeconfig of the installer, which may use everything.
 
-    It comes from outside, so it may name no file and run no program: a `tokenFile` or a CA path would be read in the
-    operator's own container, and its content sent to whatever server the kubeconfig names.
-
-    Raises:
-        ConfigError: it is none, or uses what is not allowed here.
+    An exec plugin is run by us: the library runs it once, and not again when its token expires.
     """
-    document = _parse(text)
-    async with _LOADING:
-        try:
-            configuration = kube_client.Configuration()
-            with tempfile.TemporaryDirectory(prefix="secretset-") as folder:
-                await kube_config.load_kube_config_from_dict(
-                    document, client_configuration=configuration, temp_file_path=folder
-                )
-                return _credentials(configuration)
-        except _UNUSABLE:
-            raise ConfigError("it is not a usable kubeconfig") from None
-        finally:
-            # It remembers its files by their content: the next kubeconfig with this CA would get one that is gone.
-            kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001
-
-
-def _parse(text: bytes) -> dict[str, Any]:
-    """Check the form of a kubeconfig and refuse what reaches outside of it."""
+    merged = kube_config.kube_config.KubeConfigMerger(path).config
+    loader = kube_config.kube_config.KubeConfigLoader(config_dict=merged, config_base_path=None, active_context=context)
+    user: Any = loader._user  # noqa: SLF001  (there is no other way to take out the plugin)
+    cluster: Any = loader._cluster  # noqa: SLF001
+    section = user.value.pop("exec", None) if user is not None else None
+    configuration = kube_client.Configuration()
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigError("it is not YAML") from None
-    if not isinstance(document, dict) or not all(document.get(part) for part in ("clusters", "contexts", "users")):
-        raise ConfigError("it is not a kubeconfig with clusters, contexts and users")
-    try:
-        entries = [item.get("cluster") or {} for item in document["clusters"]]
-        entries += [item.get("user") or {} for item in document["users"]]
-        used = {name for entry in entries for name in entry}
-        if any(entry.get("insecure-skip-tls-verify") for entry in entries):
-            raise ConfigError("it turns off the verification of TLS certificates")
-        servers = [str((item.get("cluster") or {}).get("server")) for item in document["clusters"]]
-        if not all(server.startswith("https://") for server in servers):
-            raise ConfigError("its server is not an https address")
-    except (AttributeError, TypeError):
-        raise ConfigError("it is not a kubeconfig with clusters, contexts and users") from None
-    for name in ("exec", "auth-provider"):
-        if name in used:
-            raise ConfigError(f"it uses '{name}', which would run a program in the operator")
-    for name in ("tokenFile", "certificate-authority", "client-certificate", "client-key"):
-        if name in used:
-            raise ConfigError(f"it names a file ('{name}'): put the data into it")
-    return document
-
-
-def _credentials(configuration: Any) -> Credentials:
-    """Take what is needed out of a configuration of `kubernetes.aio`, before its temporary files are gone."""
-    tls = None
-    if configuration.host.startswith("https"):
-        tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        if not configuration.verify_ssl:
-            tls.check_hostname = False
-            tls.verify_mode = ssl.CERT_NONE
-        if configuration.cert_file:
-            tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+        await loader.load_and_set(configuration)
+        make_context = _contexts(configuration)
+        tls = make_context(_bytes(configuration.cert_file), _bytes(configuration.key_file))
+    finally:
+        kube_config.kube_config._cleanup_temp_files()  # noqa: SLF001  (what was in them is in our hands by now)
+    plugin = None
+    if section is not None:
+        plugin = ExecPlugin(exec_spec.parse_own(section, cluster.value, Path(user.path or path).parent), make_context)
 
     async def authorize() -> str | None:
+        if plugin is not None:
+            return (await plugin.issued()).header
         token = await configuration.get_api_key_with_prefix("BearerToken")
         if not token:
             return None
@@ -179,13 +132,46 @@ def _credentials(configuration: Any) -> Credentials:
         return text if text.lower().startswith(("bearer ", "basic ")) else f"Bearer {text}"
 
     return Credentials(
-        server=configuration.host.rstrip("/"), tls=tls, authorize=authorize, proxy=configuration.proxy or None
+        server=configuration.host.rstrip("/"),
+        tls=tls if configuration.host.startswith("https") else None,
+        authorize=authorize,
+        proxy=configuration.proxy or None,
+        server_name=configuration.tls_server_name or None,
+        plugin=plugin,
     )
 
 
-def _in_cluster() -> Credentials:
-    """The pod's service account; its token is read again every minute, because kubelet rotates it."""
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+def _contexts(configuration: Any) -> Callable[[bytes, bytes], ssl.SSLContext]:
+    """What makes the TLS contexts of a configuration of `kubernetes.aio`, after its temporary files are gone."""
+    ca = _bytes(configuration.ssl_ca_cert).decode("ascii", "ignore") if configuration.ssl_ca_cert else None
+
+    def make(certificate: bytes, key: bytes) -> ssl.SSLContext:
+        context = tls_context(ca, certificate, key)
+        if not configuration.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    return make
+
+
+def _bytes(path: str | None) -> bytes:
+    return Path(path).read_bytes() if path else b""
+
+
+def in_cluster() -> Credentials:
+    """The pod's service account; its token is read again every minute, because kubelet rotates it.
+
+    Raises:
+        ConfigError: this is no pod, or one without an account.
+    """
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise ConfigError("the operator does not run in a pod")
+    try:
+        tls = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
+    except (OSError, ValueError):
+        raise ConfigError("the pod's service account cannot be read") from None
     cached: tuple[float, str] = (float("-inf"), "")
 
     async def authorize() -> str:
@@ -195,11 +181,7 @@ def _in_cluster() -> Credentials:
                 cached = (time.monotonic(), (SERVICE_ACCOUNT / "token").read_text().strip())
             except OSError:
                 if not cached[1]:
-                    raise Unreachable("the pod's service account token cannot be read") from None
+                    raise NoCredentials("the pod's service account token cannot be read") from None
         return f"Bearer {cached[1]}"
 
-    return Credentials(
-        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        tls=ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt")),
-        authorize=authorize,
-    )
+    return Credentials(server=f"https://{f'[{host}]' if ':' in host else host}:{port}", tls=tls, authorize=authorize)

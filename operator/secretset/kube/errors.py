@@ -18,8 +18,28 @@ class ConfigError(KubeError):
     """A kubeconfig cannot be used; the message is a closed sentence that says why."""
 
 
+class NoCredentials(KubeError):
+    """The credentials cannot be made now; the message is a closed sentence."""
+
+
 class Unreachable(KubeError):
     """No answer: refused, timed out, cut off, or a TLS handshake that failed."""
+
+
+class Untrusted(Unreachable):
+    """What answers there shows a certificate that is not trusted, not for that name, or expired."""
+
+
+class Retired(KubeError):
+    """These credentials are not used any more; newer ones are."""
+
+
+class Fenced(KubeError):
+    """This replica holds no valid Lease, so it must not write: another one may be at work already."""
+
+
+class AnswerTooLong(KubeError):
+    """The answer is longer than what we take into memory; ask for less."""
 
 
 class ApiError(KubeError):
@@ -106,6 +126,8 @@ def from_status(code: int, status: Mapping[str, Any], retry_after: str | None = 
     details = status.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None  # a proxy's JSON may have any form
     kind = ServerError if code >= 500 else _BY_CODE.get(code, ApiError)
+    if code == 504 and _names(causes, "ResourceVersionTooLarge"):
+        kind = Gone  # the version is of a future that a restored etcd has not seen
     if code == 409 and reason == "AlreadyExists":
         kind = AlreadyExists
     elif code == 403 and _names(causes, "NamespaceTerminating"):

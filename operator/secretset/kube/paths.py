@@ -50,6 +50,11 @@ def region(name: str) -> str:
     return _path(f"/apis/{names.API_VERSION}", "regions", None, name)
 
 
+def leases(namespace: str, name: str | None = None) -> str:
+    """Leases (coordination.k8s.io/v1)."""
+    return _path("/apis/coordination.k8s.io/v1", "leases", namespace, name)
+
+
 def events(namespace: str) -> str:
     """Events (events.k8s.io/v1)."""
     return _path("/apis/events.k8s.io/v1", "events", namespace, None)

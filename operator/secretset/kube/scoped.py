@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
 
@@ -25,6 +26,7 @@ class ScopedWatch:
 
     Args:
         on_link: called with its namespace (empty for all) when a watch begins to fail, or is back.
+        on_relist: called with a namespace (empty for all) before each list of everything in it; see `Watch`.
         remembered: (namespace, name) of all objects that were handed over before, by this or an earlier instance.
     """
 
@@ -39,6 +41,7 @@ class ScopedWatch:
         on_delete: Delete,
         label_selector: str | None = None,
         on_link: Callable[[str], None] | None = None,
+        on_relist: Callable[[str], None] | None = None,
         remembered: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
         self._client = client
@@ -49,6 +52,7 @@ class ScopedWatch:
         self._on_delete = on_delete
         self._selector = label_selector
         self._on_link = on_link or (lambda _: None)
+        self._on_relist = on_relist or (lambda _: None)
         self._remembered = remembered
         self._everywhere: bool | None = None
         self._needed: set[str] = set()
@@ -80,6 +84,11 @@ class ScopedWatch:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def renew(self, *, relist: bool) -> None:
+        """The cluster answers again: have no watch wait for its next attempt."""
+        for watch in self._watches.values():
+            watch.renew(relist=relist)
+
     def need(self, namespace: str) -> None:
         """Follow this namespace from now on."""
         if namespace not in self._needed:
@@ -87,12 +96,13 @@ class ScopedWatch:
             if self._everywhere is not None:
                 self._follow(namespace)
 
-    def release(self, namespace: str) -> None:
-        """Nothing in this namespace is needed any more."""
+    def release(self, namespace: str) -> bool:
+        """Nothing in this namespace is needed any more; return whether it is not followed any more either."""
         self._needed.discard(namespace)
         if self._everywhere is False and (task := self._tasks.pop(namespace, None)):
             del self._watches[namespace]
             task.cancel()
+        return self._everywhere is False
 
     async def tried(self, namespace: str) -> None:
         """Wait until the first list of a needed namespace was handed over, or has failed."""
@@ -126,6 +136,7 @@ class ScopedWatch:
             on_delete=self._on_delete,
             label_selector=self._selector,
             on_link=lambda: self._link(namespace),
+            on_relist=partial(self._on_relist, namespace),
             remembered=[place for place in self._remembered() if namespace in {_ALL, place[0]}],
         )
         self._watches[namespace] = watch

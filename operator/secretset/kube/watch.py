@@ -14,15 +14,16 @@ from typing import Any
 
 import structlog
 
+from secretset.domain.versions import older
 from secretset.kube import errors
 from secretset.kube.client import CONNECTED, METADATA_ONLY, METADATA_ONLY_WATCH, Client
+from secretset.kube.pages import pages
 
 log = structlog.get_logger(__name__)
 
 Upsert = Callable[[dict[str, Any]], None]
 Delete = Callable[[str, str, dict[str, Any] | None], None]  # namespace, name, and the last object if there is one
 
-_PAGE = "500"
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 15.0  # seconds between attempts
 
 
@@ -34,10 +35,13 @@ class Watch:
     Args:
         remembered: (namespace, name) of objects that an earlier watch handed over: those that are gone since are
             reported as deleted after the first list.
+        on_relist: called before each list of everything. It is read from a quorum, so what it holds is newer than what
+            was seen before, whatever the versions say: those of a store that was put back come a second time.
+        idle: seconds without any event or bookmark after which the link counts as dead.
 
     Attributes:
         synced: set once the first list was handed over.
-        tried: set once that was tried, whatever came of it.
+        tried: set once that was tried, whatever came of it; not set while a link that was up is tried again.
         failing: what ended the last attempt; None while the link is up.
     """
 
@@ -52,7 +56,9 @@ class Watch:
         field_selector: str | None = None,
         metadata_only: bool = False,
         on_link: Callable[[], None] | None = None,
+        on_relist: Callable[[], None] | None = None,
         remembered: Iterable[tuple[str, str]] = (),
+        idle: float = 90.0,
     ) -> None:
         self.synced = asyncio.Event()
         self.tried = asyncio.Event()
@@ -62,65 +68,106 @@ class Watch:
         self._on_upsert = on_upsert
         self._on_delete = on_delete
         self._on_link = on_link or (lambda: None)
+        self._on_relist = on_relist or (lambda: None)
         self._metadata_only = metadata_only
+        self._idle = idle
         self._params: dict[str, str] = {}
         if label_selector:
             self._params["labelSelector"] = label_selector
         if field_selector:
             self._params["fieldSelector"] = field_selector
         self._known = set(remembered)
+        self._newest = ""
+        self._relist = False
+        self._wake = asyncio.Event()
+        self._delay = _BACKOFF_FIRST
+
+    def renew(self, *, relist: bool) -> None:
+        """Try again now, if this waits for its next attempt; with ``relist`` from a list of everything.
+
+        Should that fail it is tried again soon: an API server that has just begun may not know our rights yet.
+        """
+        self._relist |= relist
+        self._delay = _BACKOFF_FIRST
+        if self.failing is not None:
+            self.tried.clear()
+        self._wake.set()
 
     async def run(self) -> None:
         """Follow the list until cancelled, through every failure."""
         version: str | None = None
-        delay = _BACKOFF_FIRST
+        self._delay = _BACKOFF_FIRST
         while True:
             try:
-                if version is None:
+                if version is None or self._relist or await self._rewound(version):
                     version = await self._list()
+                    self._relist = False
                 async with contextlib.aclosing(self._follow(version)) as versions:
                     async for version in versions:  # noqa: B007  (kept for the next attempt)
-                        delay = _BACKOFF_FIRST
+                        self._delay = _BACKOFF_FIRST
                 await asyncio.sleep(_jittered(_BACKOFF_FIRST))  # the server ended it: never in a hot loop
             except errors.Gone:
                 version = None
-                await asyncio.sleep(_jittered(delay))
-                delay = min(delay * 2, _BACKOFF_LAST)
+                await self._pause(self._delay)
+                self._delay = min(self._delay * 2, _BACKOFF_LAST)
             except errors.KubeError as error:
                 changed = type(error) is not type(self.failing)
+                ended = self.failing is None and self.synced.is_set() and isinstance(error, errors.Unreachable)
+                if ended or self._wake.is_set():
+                    self.tried.clear()  # that proves nothing of how it is now; the next attempt does
+                else:
+                    self.tried.set()
                 self.failing = error
-                self.tried.set()
                 if changed:
                     log.warning("watch failed", cluster=self._client.name, path=self._path, error=str(error))
                     self._on_link()
                 if isinstance(error, errors.ApiError) and not isinstance(error, errors.ServerError | errors.Throttled):
                     version = None
-                await asyncio.sleep(_jittered(max(delay, getattr(error, "retry_after", 0.0))))
-                delay = min(delay * 2, _BACKOFF_LAST)
+                await self._pause(max(self._delay, getattr(error, "retry_after", 0.0)))
+                self._delay = min(self._delay * 2, _BACKOFF_LAST)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next attempt, or until somebody knows that it is worth while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_jittered(seconds)):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def _list(self) -> str:
         """Hand over the whole list, read from a quorum, and the deletions since the last one; return its version."""
         accept = METADATA_ONLY if self._metadata_only else None
         seen: set[tuple[str, str]] = set()  # what was handed over stays known, also if the list breaks off
-        token = ""
-        while True:
-            page = await self._client.get(
-                self._path, {**self._params, "limit": _PAGE, **({"continue": token} if token else {})}, accept=accept
-            )
+        version = ""
+        self._on_relist()
+        async for page in pages(self._client, self._path, self._params, accept=accept):
+            if not version:
+                version = str(page["metadata"]["resourceVersion"])
+                self._note(version)
             for item in page.get("items") or ():
                 seen.add(_identity(item))
                 self._known.add(_identity(item))
                 self._hand_over(self._on_upsert, item)
-            meta = page["metadata"]
-            token = meta.get("continue") or ""
-            if not token:
-                break
         for namespace, name in self._known - seen:
             self._hand_over(self._on_delete, namespace, name, None)
         self._known = seen
         self.synced.set()
-        self.tried.set()
-        return str(meta["resourceVersion"])
+        if self.failing is None:
+            self.tried.set()
+        return version
+
+    async def _rewound(self, version: str) -> bool:
+        """Whether the cluster was put back to before a version that we would go on from.
+
+        A watch from a version of the future gets no error and no events, until the numbers have caught up.
+        """
+        page = await self._client.get(self._path, {**self._params, "limit": "1"}, accept=METADATA_ONLY)
+        return older(str(page["metadata"]["resourceVersion"]), version)
+
+    def _note(self, listed: str) -> None:
+        """Compare the version of a list from a quorum with the newest that was seen."""
+        if older(listed, self._newest):
+            log.warning("the cluster was put back to an earlier state", cluster=self._client.name, path=self._path)
+        self._newest = listed
 
     async def _follow(self, version: str) -> Any:
         """Hand over changes from a version on; yield each version reached."""
@@ -130,7 +177,7 @@ class Watch:
             "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311  (spread the reconnects)
         }
         accept = METADATA_ONLY_WATCH if self._metadata_only else None
-        async for event in self._client.watch(self._path, params, accept=accept):
+        async for event in self._client.watch(self._path, params, accept=accept, idle=self._idle):
             kind, item = event.get("type"), event.get("object")
             if kind == CONNECTED:
                 self._alive()
@@ -145,7 +192,8 @@ class Watch:
                 namespace, name = _identity(item)
                 self._known.discard((namespace, name))
                 self._hand_over(self._on_delete, namespace, name, item)
-            yield str(item["metadata"]["resourceVersion"])
+            self._newest = str(item["metadata"]["resourceVersion"])
+            yield self._newest
 
     def _hand_over(self, handler: Callable[..., None], *args: Any) -> None:
         """Call a handler; a defect in it, met with one odd object, must not end the watch of all others."""
@@ -155,6 +203,7 @@ class Watch:
             log.error("a handler failed", path=self._path, error=type(error).__name__)  # noqa: TRY400
 
     def _alive(self) -> None:
+        self.tried.set()
         if self.failing is not None:
             self.failing = None
             log.info("watch is back", cluster=self._client.name, path=self._path)

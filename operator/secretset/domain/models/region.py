@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from secretset.domain.models.common import FORBIDDEN, REGION_MAX, REQUIRED, Model, cel, rules
 from secretset.domain.models.status import Condition
 from secretset.domain.reasons import Phase
 
+# The key that Cluster API writes the kubeconfig of a cluster into (Secret `<cluster>-kubeconfig`).
+CLUSTER_API_KEY = "value"
 
-class KubeconfigSecretRef(Model):
-    """The key of a Secret of the hub that holds a kubeconfig."""
+
+class SecretRef(Model):
+    """A Secret of the hub."""
 
     namespace: str = Field(
         description="Namespace of the Secret on the hub.", max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
     )
     name: str = Field(description="Name of the Secret.", max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-    key: str = Field(description="Key that holds the kubeconfig.", min_length=1, max_length=253)
+
+
+class KubeconfigSecretRef(SecretRef):
+    """The key of a Secret of the hub that holds a kubeconfig."""
+
+    key: str | None = Field(
+        default=None,
+        description="Key that holds the kubeconfig. Absent: value, which is what Cluster API writes.",
+        min_length=1,
+        max_length=253,
+    )
+
+    @property
+    def data_key(self) -> str:
+        """The key, with the default filled in."""
+        return self.key or CLUSTER_API_KEY
+
+
+class ArgoCDSecretRef(SecretRef):
+    """A cluster Secret of Argo CD."""
 
 
 class ClusterSpec(Model):
-    """How to reach the region's cluster."""
+    """How to reach the region's cluster: exactly one of its fields."""
 
-    kubeconfig_secret_ref: KubeconfigSecretRef = Field(description="The kubeconfig to use, in a Secret of the hub.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "[has(self.kubeconfigSecretRef), has(self.argoCDSecretRef), has(self.inCluster)]"
+                ".filter(x, x).size() == 1",
+                "needs exactly one of kubeconfigSecretRef, argoCDSecretRef and inCluster",
+            )
+        )
+    )
+
+    kubeconfig_secret_ref: KubeconfigSecretRef | None = Field(
+        default=None, description="The kubeconfig to use, in a Secret of the hub."
+    )
+    argo_cd_secret_ref: ArgoCDSecretRef | None = Field(
+        default=None,
+        alias="argoCDSecretRef",
+        description="A cluster Secret of Argo CD on the hub, labelled argocd.argoproj.io/secret-type=cluster.",
+    )
+    in_cluster: Literal[True] | None = Field(
+        default=None,
+        description="The hub holds no credentials: only a replica that runs in that cluster, with --regions naming "
+        "this region, serves it, with its own account there. Only true.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        # The rule again, for an object that was stored under other CRDs: nothing at all would read as the hub.
+        if [self.kubeconfig_secret_ref, self.argo_cd_secret_ref, self.in_cluster].count(None) != 2:
+            raise ValueError("needs exactly one way to the cluster")
+        return self
 
 
 class LabelSelectorRequirement(Model):
@@ -108,11 +159,23 @@ class RegionStatus(Model):
     reason: str | None = Field(default=None, description="Why, as one word.")
     message: str | None = Field(default=None, description="Why, and what to do.")
     observed_generation: int = Field(description="Generation of the spec that this speaks of.")
-    server_version: str | None = Field(default=None, description="Version of the region's API server.")
+    server_version: str | None = Field(default=None, max_length=64, description="Version of the region's API server.")
+    cluster_id: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Identity of the cluster: the uid of its namespace kube-system, if that may be read.",
+    )
+    replica: str | None = Field(default=None, description="The replica of the operator that serves the region.")
+    last_contact: str | None = Field(
+        default=None,
+        description="When its API server answered last. Absent while it answers: it is asked every few seconds.",
+        json_schema_extra={"format": "date-time"},
+    )
     sets: PhaseCounts | None = Field(default=None, description="Sets of the region by phase.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Reachable: whether the API server of its cluster answers.",
+        description="Reachable: whether the API server of its cluster answers. Authorized: whether the operator may do "
+        "all that its sets need there. Default, where the Region is marked so: whether it is the one that counts.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

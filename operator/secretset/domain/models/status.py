@@ -41,7 +41,7 @@ class WorkloadCounts(Model):
 class Condition(Model):
     """A condition as `metav1.Condition` has it; kstatus (Helm, Flux, Argo CD) reads these."""
 
-    type: str = Field(description="Ready, RolledOut, Reconciling or Stalled.")
+    type: str = Field(description="Ready, RolledOut, Reconciling, Stalled or DeletionBlocked.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     reason: str = Field(description="Why, as one word.")
     message: str = Field(description="Why, as a sentence; never a value.")
@@ -78,7 +78,7 @@ class SetStatus(Model):
     workloads: WorkloadCounts | None = Field(default=None, description="The workloads that use the Secret.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Ready, RolledOut, and Reconciling or Stalled while they hold.",
+        description="Ready, RolledOut, and Reconciling, Stalled or DeletionBlocked while they hold.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

@@ -1,0 +1,113 @@
+"""The status of a Region while two replicas both believe that it is theirs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from builders import region
+from secretset.config import Config
+from secretset.controller.context import Context
+from secretset.controller.events import EventRecorder
+from secretset.controller.installation import Installation
+from secretset.controller.membership import Membership
+from secretset.controller.region_report import CONTEST_SECONDS, RegionReport
+from secretset.controller.runner import RegionRunner
+from secretset.controller.store import HubStore
+from secretset.kube.client import Client
+from unit.slots import KEYRING
+
+BANK = region("bank")
+
+
+class Hub:
+    """A Region, and how often its status was written."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+        self.writes = 0
+
+    async def get(self, _: str) -> Any:
+        return {**BANK.object(), "status": self.status}
+
+    async def replace(self, _: str, body: dict[str, Any]) -> None:
+        self.status = body["status"]
+        self.writes += 1
+
+
+class Writer:
+    """One replica's report of the region."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self.hub = hub
+        self.changed: list[str] = []
+        self.store = HubStore(lambda _: None, self.changed.append)
+        context = Context(
+            hub=cast("Client", hub),
+            store=self.store,
+            installation=Installation(id="i", keyring=KEYRING),
+            events=cast("EventRecorder", SimpleNamespace(emit_region=lambda *_, **__: None)),
+            config=Config(),
+        )
+        link = SimpleNamespace(
+            known=True,
+            problem=None,
+            answered=True,
+            refused=False,
+            last_contact=0.0,
+            server_version="v1",
+            cluster_id="c",
+        )
+        runner = SimpleNamespace(link=link, rights=SimpleNamespace(missing=()))
+        self.runners = {"bank": cast("RegionRunner", runner)}
+        me = SimpleNamespace(me=SimpleNamespace(name=name), leads=False, owner=lambda _: name)
+        self.report = RegionReport(context, cast("Membership", me), self.runners)
+
+    async def looks(self, now: float) -> None:
+        """It sees what there is, and tells what it thinks."""
+        self.changed.clear()
+        self.store.apply_region(BANK.record(), self.hub.status)
+        await self.report._write(BANK.record(), [], now)
+
+
+async def test_two_that_both_believe_that_it_is_theirs_do_not_write_by_turns() -> None:
+    hub = Hub()
+    one, other = Writer(hub, "a"), Writer(hub, "b")
+    await one.looks(100.0)
+    await other.looks(100.1)  # who is new takes over at once
+    assert (hub.status["replica"], hub.writes) == ("b", 2)
+    for step in range(20):
+        await one.looks(100.2 + step / 10)
+        await other.looks(100.2 + step / 10)
+    assert hub.writes == 2
+    # It is put right in the end, by the one who is right: the other has learnt better by then.
+    other.runners.clear()
+    await one.looks(100.0 + CONTEST_SECONDS + 0.1)
+    await other.looks(100.0 + CONTEST_SECONDS + 0.2)
+    assert (hub.status["replica"], hub.writes) == ("a", 3)
+
+
+async def test_who_lost_a_region_and_has_it_again_says_so_at_once() -> None:
+    hub = Hub()
+    one, other = Writer(hub, "a"), Writer(hub, "b")
+    await one.looks(100.0)
+    mine = dict(one.runners)
+    one.runners.clear()
+    await one.looks(100.1)
+    await other.looks(100.2)
+    assert hub.status["replica"] == "b"
+    one.runners.update(mine)
+    await one.looks(100.3)
+    assert hub.status["replica"] == "a"
+
+
+async def test_what_somebody_else_wrote_is_put_right_at_once() -> None:
+    hub = Hub()
+    one = Writer(hub, "a")
+    await one.looks(100.0)
+    good = hub.status
+    for damage in ({}, {**good, "phase": "failed"}, {**good, "reason": "Gone"}):
+        hub.status = damage
+        await one.looks(100.1)
+        assert one.changed
+        assert hub.status == good
