@@ -21,10 +21,11 @@ from bench import counting, latency, objects, report
 from bench.api import Api
 from bench.audit import AuditLog
 from bench.bulk import Bulk
+from bench.regions import Regions
 from bench.report import Row
 from kubelab import ControlPlane
 
-PARTS = ("writes", "race", "latency", "scale")
+PARTS = ("writes", "race", "latency", "regions", "scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,13 @@ class Extent:
     rounds: int
     samples: int
     changes: int
+    links: int
+    many: int
     scales: tuple[int, ...]
 
 
-FULL = Extent(sets=1000, rounds=3, samples=200, changes=100, scales=(1000, 10_000))
-QUICK = Extent(sets=1000, rounds=1, samples=50, changes=30, scales=(1000,))
+FULL = Extent(sets=1000, rounds=3, samples=200, changes=100, links=6, many=100, scales=(1000, 10_000))
+QUICK = Extent(sets=1000, rounds=1, samples=50, changes=30, links=2, many=20, scales=(1000,))
 
 
 def main() -> int:
@@ -52,6 +55,8 @@ def main() -> int:
             rounds=extent.rounds,
             samples=extent.samples,
             changes=extent.changes,
+            links=extent.links,
+            many=extent.many,
             scales=(options.sets,),
         )
     # Collected before anything of ours runs: the load of somebody else makes all times worthless.
@@ -99,6 +104,15 @@ async def _measure(extent: Extent, parts: list[str], facts: dict[str, Any]) -> l
             if "latency" in parts:
                 _say("one at a time")
                 rows += await latency.measure(plane, api, floor, sets=extent.samples, changes=extent.changes)
+            if "regions" in parts:
+                _say("regions")
+                with _plane(controllers=False) as far:
+                    async with Api(far) as far_api:
+                        regions = Regions(plane, api, far, far_api)
+                        found, details["regions"] = await regions.measure(
+                            sets=extent.samples, rounds=extent.rounds, samples=extent.links, many=extent.many
+                        )
+                        rows += found
             already = 0
             for scale in extent.scales if "scale" in parts else ():
                 _say(f"memory with {scale} sets")

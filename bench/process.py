@@ -32,7 +32,8 @@ class OperatorProcess:
     def __init__(self, plane: ControlPlane, *, options: tuple[str, ...] = ()) -> None:
         command = [str(Path(sys.executable).with_name("secretset")), "operator", "--log-format", "json"]
         command += ["--kubeconfig", str(plane.kubeconfig), "--namespace", "secretset-system"]
-        command += ["--port", "0", "--quiet-seconds", "0", *options]
+        # What is wiped between two measurements is no accident.
+        command += ["--port", "0", "--quiet-seconds", "0", "--deletion-burst", "1000000", *options]
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed by stop)
         self.started = time.time()
         self._process = subprocess.Popen(
@@ -53,21 +54,24 @@ class OperatorProcess:
         """Its process id."""
         return self._process.pid
 
-    async def ready(self) -> float:
-        """Wait until it calls itself ready, and return the seconds since it was started."""
+    async def ready(self, *, serving: bool = True) -> float:
+        """Wait until it calls itself ready, and return the seconds since it was started.
+
+        Args:
+            serving: wait for its first word on whether a region can be used as well; until then a set only waits.
+        """
         deadline = time.monotonic() + _START_SECONDS
-        # "region" is its first word on whether the region can be used; until then a set only waits.
-        while not (self._logged("ready") and self._logged("region")):
+        while not (self._logged("ready") and (self._logged("region") or not serving)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the operator did not start: {self.log()[-2000:]}")
             await asyncio.sleep(0.02)
         self._address = str(self._logged("listening").get("address", ""))
         return time.time() - self.started
 
-    async def stop(self) -> None:
-        """End it as Kubernetes does, and wait for the end."""
+    async def stop(self, *, kill: bool = False) -> None:
+        """End it as Kubernetes does, or, with ``kill``, as a crash does, and wait for the end."""
         if self._process.poll() is None:
-            self._process.terminate()
+            (self._process.kill if kill else self._process.terminate)()
             try:
                 await asyncio.to_thread(self._process.wait, 20)
             except subprocess.TimeoutExpired:
