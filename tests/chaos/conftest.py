@@ -1,5 +1,5 @@
 """Long forms of what the integration tests do briefly: `make chaos`. The fixtures are theirs."""
 
-from integration.conftest import abroad, canaries, hub, operator, org
+from integration.conftest import abroad, canaries, far, hub, hurt, operator, org, there
 
-__all__ = ["abroad", "canaries", "hub", "operator", "org"]
+__all__ = ["abroad", "canaries", "far", "hub", "hurt", "operator", "org", "there"]

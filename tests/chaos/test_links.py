@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from harness import Org, eventually, holds, install_region_cluster
-from harness.linked import Linked, flaps, linked, restored
+from harness import eventually, holds
+from harness.linked import Linked, flaps, restored
 from kubelab.plane import ControlPlane
-from kubelab.pytest_plugin import ControlPlanes
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def there(org: Org, abroad: ControlPlane) -> Iterator[Linked]:
-    with linked(org, abroad) as there:
-        yield there
-
-
-@pytest.fixture(scope="module")
-def far(control_planes: ControlPlanes) -> ControlPlane:
-    """A cluster that may be hurt."""
-    (plane,) = control_planes(["far"], nodes=1, audit=True)
-    install_region_cluster(plane)
-    return plane
-
-
-@pytest.fixture
-def hurt(org: Org, far: ControlPlane) -> Iterator[Linked]:
-    with linked(org, far) as there:
-        yield there
-        for name in ("app", "quiet"):  # its plane ends before the operator does
-            there.kubectl("delete", "secretset", name, "--timeout=20s")
 
 
 def test_a_link_that_flaps_for_long_causes_no_storm(there: Linked) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import OperatorProcess, Org, eventually, forms, install_region_cluster, start_hub
+from harness import OperatorProcess, Org, eventually, forms, guarded, install_region_cluster, start_hub
+from harness.away import Away
+from harness.linked import Linked, linked
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -59,6 +61,39 @@ def new_org(hub: ControlPlane, operator: OperatorProcess, canaries: list[str]) -
     """Organizations with names of the test's choice; no namespaces are made yet."""
     assert operator.running
     return lambda name: Org(hub, name, canaries)
+
+
+@pytest.fixture
+def away(org: Org, abroad: ControlPlane) -> Iterator[Away]:
+    """An organization with a source, whose region is another cluster."""
+    org.source()
+    with guarded(Away(org, abroad)) as away:
+        assert isinstance(away, Away)
+        yield away
+
+
+@pytest.fixture
+def there(org: Org, abroad: ControlPlane) -> Iterator[Linked]:
+    """A region behind a link that can be broken."""
+    with linked(org, abroad) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def far(control_planes: ControlPlanes) -> ControlPlane:
+    """A cluster that may be hurt."""
+    (plane,) = control_planes(["far"], nodes=1, audit=True)
+    install_region_cluster(plane)
+    return plane
+
+
+@pytest.fixture
+def hurt(org: Org, far: ControlPlane) -> Iterator[Linked]:
+    """The same on a cluster that may be hurt."""
+    with linked(org, far) as there:
+        yield there
+        for name in ("app", "quiet"):  # its plane ends before the operator does
+            there.kubectl("delete", "secretset", name, "--timeout=20s")
 
 
 def _assert_nowhere(plane: ControlPlane, canaries: list[str], places: dict[str, str]) -> None:

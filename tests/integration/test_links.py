@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from harness import Org, Proxy, holds, install_region_cluster
-from harness.linked import Linked, flaps, linked, restored
+from harness import Proxy, holds
+from harness.linked import Linked, flaps, restored
 from kubelab.plane import ControlPlane
-from kubelab.pytest_plugin import ControlPlanes
-
-
-@pytest.fixture
-def there(org: Org, abroad: ControlPlane) -> Iterator[Linked]:
-    with linked(org, abroad) as there:
-        yield there
-
 
 BREAKS: dict[str, Callable[[Proxy], None]] = {
     "refused": Proxy.refuse,
@@ -100,22 +92,6 @@ def test_a_link_that_flaps_causes_no_storm(there: Linked) -> None:
 
 
 # --- the cluster itself
-
-
-@pytest.fixture(scope="module")
-def far(control_planes: ControlPlanes) -> ControlPlane:
-    """A cluster that may be hurt."""
-    (plane,) = control_planes(["far"], nodes=1, audit=True)
-    install_region_cluster(plane)
-    return plane
-
-
-@pytest.fixture
-def hurt(org: Org, far: ControlPlane) -> Iterator[Linked]:
-    with linked(org, far) as there:
-        yield there
-        for name in ("app", "quiet"):  # its plane ends before the operator does
-            there.kubectl("delete", "secretset", name, "--timeout=20s")
 
 
 def test_a_store_that_is_put_back_to_an_earlier_state(hurt: Linked, far: ControlPlane) -> None:

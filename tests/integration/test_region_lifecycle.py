@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from harness import (
     Away,
@@ -20,14 +17,6 @@ from harness import (
     value_from,
 )
 from kubelab.plane import ControlPlane
-
-
-@pytest.fixture
-def away(org: Org, abroad: ControlPlane) -> Iterator[Away]:
-    org.source()
-    with guarded(Away(org, abroad)) as away:
-        assert isinstance(away, Away)
-        yield away
 
 
 def test_a_region_that_is_created_after_its_sets(org: Org, abroad: ControlPlane) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ import pytest
 from harness import (
     Away,
     OperatorProcess,
-    Org,
     decoded,
     eventually,
-    guarded,
     holds,
     install_region_cluster,
 )
@@ -35,14 +32,6 @@ def elsewhere(control_planes: ControlPlanes, abroad: ControlPlane) -> ControlPla
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     abroad.kubectl("create", "-n", "aged", "-f", "-", input=body)
     return plane
-
-
-@pytest.fixture
-def away(org: Org, abroad: ControlPlane) -> Iterator[Away]:
-    org.source()
-    with guarded(Away(org, abroad)) as away:
-        assert isinstance(away, Away)
-        yield away
 
 
 def moved(away: Away, elsewhere: ControlPlane, old: dict[str, Any], old_id: str) -> None:

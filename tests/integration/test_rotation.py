@@ -5,32 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
-
-import pytest
 
 from harness import (
     OPERATOR_ACCOUNT,
     Away,
-    Org,
     eventually,
     grant,
-    guarded,
     holds,
     value_from,
     writes,
 )
 from kubelab.plane import ControlPlane
-
-
-@pytest.fixture
-def away(org: Org, abroad: ControlPlane) -> Iterator[Away]:
-    org.source()
-    with guarded(Away(org, abroad)) as away:
-        assert isinstance(away, Away)
-        yield away
 
 
 class Rotation(threading.Thread):

@@ -11,7 +11,6 @@ from secretset.kube import errors, paths
 from secretset.kube.client import Client
 
 _API = "authorization.k8s.io/v1"
-_RULES_REVIEWS = f"/apis/{_API}/selfsubjectrulesreviews"
 
 
 async def may(client: Client, verb: str, resource: str, *, group: str = "", namespace: str | None = None) -> bool:
@@ -59,7 +58,7 @@ async def _rules(client: Client, namespace: str) -> Sequence[Mapping[str, Any]]:
     """The rules that hold for us in a namespace, those of the whole cluster included; none if we may not ask."""
     review = {"apiVersion": _API, "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
     try:
-        answer = await client.create(_RULES_REVIEWS, review)
+        answer = await client.create(paths.RULES_REVIEWS, review)
     except errors.Forbidden:
         return ()
     return answer["status"].get("resourceRules") or ()

@@ -15,6 +15,7 @@ from secretset.domain.workloads import WorkloadKind
 NAMESPACES = "/api/v1/namespaces"
 REGIONS = f"/apis/{names.API_VERSION}/regions"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+RULES_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 
 # RFC 1123 subdomain, the loosest rule that any name we put into a path must keep.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
