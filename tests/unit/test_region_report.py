@@ -11,7 +11,7 @@ from secretset.controller.context import Context
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import Installation
 from secretset.controller.membership import Membership
-from secretset.controller.region_report import CONTEST_SECONDS, RegionReport
+from secretset.controller.region_report import CONTEST_LIMIT, CONTEST_SECONDS, RegionReport
 from secretset.controller.runner import RegionRunner
 from secretset.controller.store import HubStore
 from secretset.kube.client import Client
@@ -58,7 +58,7 @@ class Writer:
             server_version="v1",
             cluster_id="c",
         )
-        runner = SimpleNamespace(link=link, rights=SimpleNamespace(missing=()))
+        runner = SimpleNamespace(link=link, rights=SimpleNamespace(missing=()), features=SimpleNamespace(bind=None))
         self.runners = {"bank": cast("RegionRunner", runner)}
         me = SimpleNamespace(me=SimpleNamespace(name=name), leads=False, owner=lambda _: name)
         self.report = RegionReport(context, cast("Membership", me), self.runners)
@@ -67,7 +67,17 @@ class Writer:
         """It sees what there is, and tells what it thinks."""
         self.changed.clear()
         self.store.apply_region(BANK.record(), self.hub.status)
+        self.report._forget_lost()
         await self.report._write(BANK.record(), [], now)
+
+    async def waits(self, since: float, seconds: float) -> float:
+        """Another replica claims the region right after it did; it waits that long before it says otherwise. When."""
+        self.hub.status = {**self.hub.status, "replica": "another"}
+        await self.looks(since + seconds - 0.1)
+        assert self.hub.status["replica"] == "another"
+        await self.looks(since + seconds)
+        assert self.hub.status["replica"] != "another"
+        return since + seconds
 
 
 async def test_two_that_both_believe_that_it_is_theirs_do_not_write_by_turns() -> None:
@@ -85,6 +95,31 @@ async def test_two_that_both_believe_that_it_is_theirs_do_not_write_by_turns() -
     await one.looks(100.0 + CONTEST_SECONDS + 0.1)
     await other.looks(100.0 + CONTEST_SECONDS + 0.2)
     assert (hub.status["replica"], hub.writes) == ("a", 3)
+
+
+async def test_who_is_contradicted_each_time_waits_twice_as_long_each_time() -> None:
+    one, now = Writer(Hub(), "a"), 100.0
+    await one.looks(now)
+    waits = [min(CONTEST_SECONDS * 2**times, CONTEST_LIMIT) for times in range(8)]
+    assert waits[-2:] == [CONTEST_LIMIT] * 2
+    for seconds in waits:
+        now = await one.waits(now, seconds)
+
+
+async def test_a_wait_that_grew_is_forgotten_with_the_region() -> None:
+    hub = Hub()
+    one, now = Writer(hub, "a"), 100.0
+    await one.looks(now)
+    for seconds in (CONTEST_SECONDS, 2 * CONTEST_SECONDS):
+        now = await one.waits(now, seconds)
+    mine = dict(one.runners)
+    one.runners.clear()
+    await one.looks(now + 0.1)
+    hub.status = {**hub.status, "replica": "another"}
+    one.runners.update(mine)
+    await one.looks(now + 0.2)
+    assert hub.status["replica"] == "a"
+    await one.waits(now + 0.2, CONTEST_SECONDS)
 
 
 async def test_who_lost_a_region_and_has_it_again_says_so_at_once() -> None:

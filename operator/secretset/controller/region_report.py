@@ -19,6 +19,7 @@ from secretset.domain import reasons, regions
 from secretset.domain.record import SetRecord
 from secretset.domain.region_status import LinkState, region_status, verdict
 from secretset.domain.regions import RegionRecord
+from secretset.domain.restarts import State
 from secretset.kube import errors, paths
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,8 @@ QUIET_SECONDS, LONG_SECONDS, GAP_SECONDS = 1.0, 10.0, 3.0
 # A link that comes and goes may say so a few times at once, then only this often.
 FLIPS, FLIP_SECONDS = 3, 6.0
 # Of two replicas that both believe that a region is theirs, one learns better within a Lease's time. Until then neither
-# writes over what the other told, or they would do so by turns, without a pause.
-CONTEST_SECONDS = 10.0
+# writes over what the other told, and each time it did, it waits twice as long before it does so again.
+CONTEST_SECONDS, CONTEST_LIMIT = 10.0, 600.0
 
 
 class RegionReport:
@@ -48,6 +49,7 @@ class RegionReport:
         self._dirty: set[str] = set()
         self._held: dict[str, float] = {}
         self._claimed: dict[str, float] = {}  # regions that are ours to when we said so last
+        self._patience: dict[str, float] = {}  # those that another replica claimed too, to the seconds we wait now
         self._flips: defaultdict[str, list[float]] = defaultdict(list)
 
     def due(self, name: str) -> None:
@@ -84,6 +86,7 @@ class RegionReport:
                 since = math.inf
                 self._dirty.update(store.regions)
                 self._measure()
+            self._forget_lost()
             dirty = [name for name in self._dirty if name in store.regions and self._held.get(name, 0.0) <= now]
             sets = store.by_region() if dirty else {}
             for name in dirty:
@@ -96,11 +99,16 @@ class RegionReport:
                     log.debug("status of a region not written", region=name, error=str(error))
                     await asyncio.sleep(1.0)
 
+    def _forget_lost(self) -> None:
+        """Forget what kept us from telling of regions that are no longer ours."""
+        for name in self._claimed.keys() - self._runners.keys():
+            del self._claimed[name]
+            self._patience.pop(name, None)
+            self._held.pop(name, None)
+
     async def _write(self, region: RegionRecord, sets: list[SetRecord], now: float) -> bool:
         """Write a Region's status if it differs; return whether only its counts did."""
         store = self._context.store
-        if region.name not in self._runners:
-            self._claimed.pop(region.name, None)
         state = self._state(region)
         if state is None:
             return False
@@ -128,7 +136,7 @@ class RegionReport:
             if obj["metadata"]["uid"] == region.uid and obj.get("status") != wanted:
                 await self._context.hub.replace(f"{path}/status", {**obj, "status": wanted})
                 if state.replica is not None:
-                    self._claimed[region.name] = now
+                    self._claim(region.name, known, now)
                 if flipped:
                     self._flips[region.name].append(now)
                     self._tell(region, known, wanted)
@@ -149,6 +157,7 @@ class RegionReport:
                 answered=link.answered,
                 refused=link.refused,
                 missing=runner.rights.missing if link.problem is None else None,
+                bind=runner.features.bind if link.problem is None else None,
                 last_contact=_rfc3339(link.last_contact),
                 server_version=link.server_version,
                 cluster_id=link.cluster_id,
@@ -160,8 +169,22 @@ class RegionReport:
 
     def _contested_until(self, name: str, known: Mapping[str, Any]) -> float:
         """From when on we may write over what another replica told of a region after we did."""
-        ours = known.get("replica") in {None, self._membership.me.name}
-        return 0.0 if ours else self._claimed.get(name, -math.inf) + CONTEST_SECONDS
+        if not self._contested(name, known):
+            return 0.0
+        return self._claimed[name] + self._patience.get(name, CONTEST_SECONDS)
+
+    def _contested(self, name: str, known: Mapping[str, Any]) -> bool:
+        """Whether another replica told of a region after we did, while it is ours."""
+        return name in self._claimed and known.get("replica") not in {None, self._membership.me.name}
+
+    def _claim(self, name: str, known: Mapping[str, Any], now: float) -> None:
+        """Remember that we told of a region, over what ``known`` said."""
+        if self._contested(name, known):
+            patience = self._patience.get(name, CONTEST_SECONDS)
+            # Who let more than twice that time pass before it contradicted does not quarrel: that was another time.
+            again = now - self._claimed[name] <= 2 * patience
+            self._patience[name] = min(2 * patience, CONTEST_LIMIT) if again else CONTEST_SECONDS
+        self._claimed[name] = now
 
     def _held_until(self, name: str, now: float) -> float:
         """From when on another change of verdict may be told."""
@@ -178,8 +201,12 @@ class RegionReport:
 
     def _measure(self) -> None:
         telemetry.SETS.clear()
+        telemetry.WORKLOADS.clear()
         for record in self._context.store.sets.values():
-            telemetry.SETS.labels(self._context.store.region_of(record) or "", record.phase or "pending").inc()
+            region = self._context.store.region_of(record) or ""
+            telemetry.SETS.labels(region, record.phase or "pending").inc()
+            for state, number in zip(State, record.counts, strict=False):
+                telemetry.WORKLOADS.labels(region, state.value).inc(number)
 
 
 def _rfc3339(at: float) -> str | None:
