@@ -1,20 +1,24 @@
 """Fixtures: real control planes for tests.
 
 Planes are leashed to the process that runs the tests: they end with it, even by `kill -9`. Under pytest-xdist each
-worker is such a process, with planes of its own, of other names.
+worker is such a process, with planes of its own, of other names. An idle plane costs memory and a twentieth of a core,
+so a plane should not outlive the tests that need it: it ends with the scope of the factory that started it.
 
     def test_nodes(control_plane):
         assert "node-0" in control_plane.kubectl("get", "nodes").stdout
 
-    @pytest.fixture(scope="session")
-    def regions(control_planes):
-        return control_planes(2)
+    @pytest.fixture(scope="module")
+    def regions(module_control_planes):
+        return module_control_planes(2)
+
+With `--dist loadfile` the tests of a module run in one worker, so that its planes start once.
 """
 
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol, Unpack
 
 import pytest
@@ -24,7 +28,7 @@ from kubelab.plane import ControlPlane
 
 
 class ControlPlanes(Protocol):
-    """Starts planes that are stopped at the end of the session."""
+    """Starts planes that are stopped at the end of the fixture's scope, after all that was made with them."""
 
     def __call__(self, wanted: int | Sequence[str], **options: Unpack[OptionFields]) -> list[ControlPlane]:
         """Starts planes side by side and returns them, ready, in order.
@@ -37,7 +41,33 @@ class ControlPlanes(Protocol):
 
 @pytest.fixture(scope="session")
 def control_planes() -> Iterator[ControlPlanes]:
-    """A factory of planes, for tests that need several, or one of their own."""
+    """A factory of planes that last for the session."""
+    with _planes() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_control_planes() -> Iterator[ControlPlanes]:
+    """A factory of planes that end with the module whose tests use them."""
+    with _planes() as start:
+        yield start
+
+
+@pytest.fixture
+def function_control_planes() -> Iterator[ControlPlanes]:
+    """A factory of planes that end with the test."""
+    with _planes() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def control_plane(module_control_planes: ControlPlanes) -> ControlPlane:
+    """One plane with a node and an audit log, shared by all tests of a module: use a namespace of your own."""
+    return module_control_planes(["shared"], nodes=1, audit=True)[0]
+
+
+@contextmanager
+def _planes() -> Iterator[ControlPlanes]:
     started: list[ControlPlane] = []
 
     def start(wanted: int | Sequence[str], **options: Unpack[OptionFields]) -> list[ControlPlane]:
@@ -47,14 +77,10 @@ def control_planes() -> Iterator[ControlPlanes]:
         _side_by_side(ControlPlane.start, planes)
         return planes
 
-    yield start
-    _side_by_side(ControlPlane.stop, started)
-
-
-@pytest.fixture(scope="session")
-def control_plane(control_planes: ControlPlanes) -> ControlPlane:
-    """One plane with a node and an audit log, shared by all tests of the session: use a namespace of your own."""
-    return control_planes(["shared"], nodes=1, audit=True)[0]
+    try:
+        yield start
+    finally:
+        _side_by_side(ControlPlane.stop, started)
 
 
 def _name(word: str) -> str:

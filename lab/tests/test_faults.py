@@ -12,8 +12,8 @@ UNAUTHORIZED = r"must be logged in"
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
-    return control_planes(["faulty"], nodes=1)[0]
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
+    return module_control_planes(["faulty"], nodes=1)[0]
 
 
 def _version(plane: ControlPlane) -> int:

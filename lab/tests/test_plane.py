@@ -101,8 +101,8 @@ def test_the_audit_log_tells_who_wrote_what(control_plane: ControlPlane, namespa
     assert not any(event["user"]["username"] == "kubelab" for event in control_plane.audit_events())
 
 
-def test_planes_side_by_side_are_separate(control_planes: ControlPlanes) -> None:
-    east, west = control_planes(["east", "west"], controllers=False)
+def test_planes_side_by_side_are_separate(function_control_planes: ControlPlanes) -> None:
+    east, west = function_control_planes(["east", "west"], controllers=False)
     east.kubectl("create", "configmap", "here")
     assert "here" in east.kubectl("get", "configmaps").stdout
     assert "here" not in west.kubectl("get", "configmaps").stdout
@@ -123,8 +123,8 @@ def test_one_owner_may_start_planes_in_threads(lab_home: object) -> None:
     assert not any(plane.data_dir.exists() for plane in planes)
 
 
-def test_an_api_server_that_was_killed_comes_back_with_its_data(control_planes: ControlPlanes) -> None:
-    (plane,) = control_planes(["faults"], controllers=False)
+def test_an_api_server_that_was_killed_comes_back_with_its_data(function_control_planes: ControlPlanes) -> None:
+    (plane,) = function_control_planes(["faults"], controllers=False)
     plane.kubectl("create", "configmap", "kept")
     before = plane.pids["kube-apiserver"]
     server = plane.server

@@ -16,10 +16,11 @@ from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 from secretset.domain import rights
 from secretset.domain.rights import Right
+from secretset.domain.workloads import WORKLOAD_KINDS
 from secretset.kube import access, credentials, errors
 from secretset.kube.client import Client
 
-NEEDED = rights.needed(pull_secrets=True)
+NEEDED = rights.needed(WORKLOAD_KINDS, pull_secrets=True)
 CLUSTER = rights.cluster_rights(create_namespaces=True)
 RBAC = "rbac.authorization.k8s.io/v1"
 ACCESS, RULES = "selfsubjectaccessreviews", "selfsubjectrulesreviews"
@@ -28,10 +29,10 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
     """A plane whose node authorizer, unlike RBAC, does not tell its rules."""
     modes = ("--authorization-mode=Node",)  # besides RBAC, which the lab asks for
-    plane = control_planes(["access"], controllers=False, extra_apiserver_args=modes)[0]
+    plane = module_control_planes(["access"], controllers=False, extra_apiserver_args=modes)[0]
     install_region_cluster(plane)
     return plane
 

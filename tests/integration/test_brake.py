@@ -19,9 +19,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
     """A hub of this module's own, whose CRDs may be deleted."""
-    return start_hub(control_planes, "brake")
+    return start_hub(module_control_planes, "brake")
 
 
 @pytest.fixture

@@ -184,9 +184,9 @@ def test_deleted_and_created_again_while_the_operator_was_away(org: Org, operato
 
 
 @pytest.fixture(scope="module")
-def lonely(control_planes: ControlPlanes) -> ControlPlane:
+def lonely(module_control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own, whose API server may be hurt."""
-    return start_hub(control_planes, "deletion")
+    return start_hub(module_control_planes, "deletion")
 
 
 @pytest.fixture(scope="module")

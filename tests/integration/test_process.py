@@ -32,9 +32,9 @@ ALL_LEVELS = {"debug", "info", "warning", "error"}
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own."""
-    return start_hub(control_planes, "process")
+    return start_hub(module_control_planes, "process")
 
 
 @pytest.fixture(scope="module")

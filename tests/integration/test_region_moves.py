@@ -18,14 +18,11 @@ from harness import (
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
-# Its second cluster is dear: all of these run in one worker.
-pytestmark = pytest.mark.xdist_group("region-moves")
-
 
 @pytest.fixture(scope="module")
-def elsewhere(control_planes: ControlPlanes, abroad: ControlPlane) -> ControlPlane:
+def elsewhere(module_control_planes: ControlPlanes, abroad: ControlPlane) -> ControlPlane:
     """One more cluster, younger than `abroad`: its versions are the lower ones by far."""
-    (plane,) = control_planes(["elsewhere"], nodes=1, audit=True)
+    (plane,) = module_control_planes(["elsewhere"], nodes=1, audit=True)
     install_region_cluster(plane)
     items = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"age-{n}"}} for n in range(1500)]
     abroad.kubectl("create", "namespace", "aged")

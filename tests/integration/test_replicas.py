@@ -38,8 +38,6 @@ from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 from secretset.domain.replicas import Replica, owner
 
-pytestmark = pytest.mark.xdist_group("replicas")
-
 # An operator that believes that everything is its own.
 SELFISH = """
 from secretset.__main__ import main
@@ -51,8 +49,8 @@ main()
 
 
 @pytest.fixture(scope="module")
-def fleet(control_planes: ControlPlanes, abroad: ControlPlane) -> Iterator[Fleet]:
-    plane = start_hub(control_planes, "replicas")
+def fleet(module_control_planes: ControlPlanes, abroad: ControlPlane) -> Iterator[Fleet]:
+    plane = start_hub(module_control_planes, "replicas")
     bindings = [
         for_group(obj)
         for obj in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text())

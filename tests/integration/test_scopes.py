@@ -15,20 +15,21 @@ from kubelab.pytest_plugin import ControlPlanes
 
 RBAC = "rbac.authorization.k8s.io/v1"
 SUBJECTS = [{"kind": "ServiceAccount", "namespace": OPERATOR_ACCOUNT[0], "name": OPERATOR_ACCOUNT[1]}]
-FOLLOWED = {"secrets", "deployments", "serviceaccounts"}
+WORKLOADS = {"deployments", "statefulsets", "daemonsets"}
+FOLLOWED = {"secrets", "serviceaccounts", *WORKLOADS}
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
     """A plane of this module's own."""
-    return start_hub(control_planes, "scopes")
+    return start_hub(module_control_planes, "scopes")
 
 
 @pytest.fixture
 def wide(plane: ControlPlane) -> Iterator[None]:
     """To list and watch everything, granted once; in the namespaces there is no right left to list and watch."""
     follow = [
-        {"apiGroups": ["", "apps"], "resources": sorted(FOLLOWED), "verbs": ["list", "watch"]},
+        {"apiGroups": ["", "apps"], "resources": sorted(FOLLOWED | {"pods"}), "verbs": ["list", "watch"]},
     ]
     roles = [document for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()) if document]
     narrowed = [_without_watching(role) for role in roles if role["metadata"]["name"] in _BY_NAMESPACE]
@@ -75,12 +76,12 @@ def test_a_watch_for_each_namespace_where_that_is_all_it_may(
     orgs = [Org(plane, name, canaries).create() for name in ("narrow-a", "narrow-b")]
     for org in orgs:
         _works(org)
-    # Sources in each organization; managed Secrets, Deployments and ServiceAccounts in each regional namespace.
-    assert _watches(plane) == {"secrets": 4, "deployments": 2, "serviceaccounts": 2}
+    # Sources in each organization; managed Secrets, workloads and ServiceAccounts in each regional namespace.
+    assert _watches(plane) == {"secrets": 4, "serviceaccounts": 2, **dict.fromkeys(WORKLOADS, 2)}
     _refused_nothing(operator)
     # What is needed no more is followed no more.
     _all_gone(orgs[0])
-    eventually(lambda: _watches(plane) == {"secrets": 2, "deployments": 1, "serviceaccounts": 1})
+    eventually(lambda: _watches(plane) == {"secrets": 2, "serviceaccounts": 1, **dict.fromkeys(WORKLOADS, 1)})
 
 
 def _works(org: Org) -> None:
