@@ -76,26 +76,26 @@ def combine(fingerprints: Mapping[str, str]) -> str:
     if not fingerprints:
         return ""
     kid = key_id_of(next(iter(fingerprints.values())))
-    digest = hashlib.sha256(_framed(part for item in sorted(fingerprints.items()) for part in item)).digest()
+    digest = hashlib.sha256(framed(part for item in sorted(fingerprints.items()) for part in item)).digest()
     return f"{kid}.{_text(digest)}"
 
 
 def digest(*parts: str | bytes) -> str:
     """A plain hash of things that are not secret (names, versions, ciphertext), to compare them cheaply."""
-    return _text(hashlib.sha256(_framed(parts)).digest())
+    return _text(hashlib.sha256(framed(parts)).digest())
 
 
-def _hmac(secret: bytes, *parts: str | bytes) -> str:
-    return _text(hmac.digest(secret, _framed(parts), "sha256"))
-
-
-def _framed(parts: Iterable[str | bytes]) -> bytes:
-    """Prefix each part by its length, so that no two lists of parts give the same bytes."""
+def framed(parts: Iterable[str | bytes]) -> bytes:
+    """Prefix each part by its length (8 bytes, big-endian), so that no two lists of parts give the same bytes."""
     out = bytearray()
     for part in parts:
         raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
         out += len(raw).to_bytes(8, "big") + raw
     return bytes(out)
+
+
+def _hmac(secret: bytes, *parts: str | bytes) -> str:
+    return _text(hmac.digest(secret, framed(parts), "sha256"))
 
 
 def _text(raw: bytes) -> str:

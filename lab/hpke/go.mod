@@ -1,0 +1,3 @@
+module hpke
+
+go 1.26.0
