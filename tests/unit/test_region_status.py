@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from builders import at, region, secret_set
 from secretset.domain import reasons
 from secretset.domain.models import RegionStatus
+from secretset.domain.policies import BindPolicy
 from secretset.domain.region_status import LinkState, region_status, verdict
 from secretset.domain.rights import Missing, Right
 
@@ -54,7 +56,8 @@ def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def shown(status: Mapping[str, Any]) -> dict[str, str]:
-    return {each["type"]: each["status"] for each in status["conditions"]}
+    """What the conditions of the link say."""
+    return {each["type"]: each["status"] for each in status["conditions"] if each["type"] != "BindPolicy"}
 
 
 def test_a_region_that_answers_is_ready_and_counts_its_sets() -> None:
@@ -126,6 +129,31 @@ def test_what_each_state_of_the_link_shows(
 ) -> None:
     found = told(link)
     assert (found["phase"], found["reason"], shown(found)) == (phase, reason, conditions)
+
+
+@pytest.mark.parametrize(
+    ("bind", "shows"),
+    [
+        (None, ("Unknown", "NotAsked", "is not known")),
+        (BindPolicy.INSTALLED, ("True", "Installed", "secretset.dev/bind")),
+        (BindPolicy.NOT_INSTALLED, ("False", "NotInstalled", "apply what `secretset policies` prints")),
+        (BindPolicy.OUTDATED, ("False", "Outdated", "apply what `secretset policies` prints")),
+        (BindPolicy.NOT_ALLOWED, ("Unknown", "NotAllowed", "may not look")),
+        (BindPolicy.NOT_SUPPORTED, ("False", "NotSupported", "not supported there: reference the Secret by envFrom")),
+    ],
+)
+def test_whether_pods_are_bound_is_a_condition_of_its_own(bind: BindPolicy | None, shows: tuple[str, str, str]) -> None:
+    found = told(replace(UP, bind=bind))
+    status, reason, text = shows
+    said = condition(found, "BindPolicy")
+    assert (said["status"], said["reason"], text in said["message"]) == (status, reason, True)
+    # Who references Secrets by hand needs none of it.
+    assert (found["phase"], found["reason"], found.get("message")) == ("ready", "Reachable", None)
+
+
+def test_a_cluster_that_is_too_old_is_told_with_its_version() -> None:
+    found = told(replace(UP, bind=BindPolicy.NOT_SUPPORTED, server_version="v1.34.1"))
+    assert "v1.34.1" in condition(found, "BindPolicy")["message"]
 
 
 def test_a_missing_right_is_named() -> None:

@@ -15,7 +15,13 @@ from secretset.domain.rights import Missing, Right
 from secretset.domain.workloads import WORKLOAD_KINDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-ALL = rights.needed(pull_secrets=True)
+BIND_POLICY = {
+    "apiGroups": ["admissionregistration.k8s.io"],
+    "resources": ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+    "resourceNames": ["secretset-bind"],
+    "verbs": ["get"],
+}
+ALL = rights.needed(WORKLOAD_KINDS, pull_secrets=True)
 
 
 def rules_of(file: str, name: str, kind: str = "ClusterRole") -> list[dict[str, Any]]:
@@ -42,19 +48,23 @@ def test_the_role_of_a_regional_namespace_grants_what_is_needed_and_no_more(file
     assert all({*rule} == {"apiGroups", "resources", "verbs"} for rule in rules)
 
 
-def test_the_role_of_a_region_cluster_grants_namespaces_alone() -> None:
-    rules = rules_of("region-cluster.yaml", "secretset-operator-region")
+def test_the_role_of_a_region_cluster_grants_namespaces_and_a_look_at_the_bind_policy() -> None:
+    *rules, look = rules_of("region-cluster.yaml", "secretset-operator-region")
     assert granted(rules) == [*rights.cluster_rights(create_namespaces=False)]
+    assert look == BIND_POLICY
 
 
 def test_the_role_on_the_hub_covers_a_region_there() -> None:
-    assert {*rights.cluster_rights(create_namespaces=False)} < {*granted(rules_of("rbac.yaml", "secretset-operator"))}
+    rules = rules_of("rbac.yaml", "secretset-operator")
+    assert {*rights.cluster_rights(create_namespaces=False)} < {*granted(rules)}
+    # Nothing else is granted on admission: who may write policies there could change every pod.
+    assert [rule for rule in rules if "admissionregistration.k8s.io" in rule["apiGroups"]] == [BIND_POLICY]
 
 
 def test_pull_secrets_take_service_accounts_more() -> None:
-    without = rights.needed(pull_secrets=False)
+    without = rights.needed(WORKLOAD_KINDS, pull_secrets=False)
     assert ALL[: len(without)] == without
-    assert {right.resource for right in without} == {"secrets", *(kind.plural for kind in WORKLOAD_KINDS)}
+    assert {right.resource for right in without} == {"secrets", "pods", *(kind.plural for kind in WORKLOAD_KINDS)}
     assert [(right.verb, right.resource) for right in ALL[len(without) :]] == [
         ("list", "serviceaccounts"),
         ("watch", "serviceaccounts"),
@@ -64,7 +74,15 @@ def test_pull_secrets_take_service_accounts_more() -> None:
 
 def test_workloads_are_asked_for_in_their_group() -> None:
     assert Right("patch", "apps", "deployments") in ALL
-    assert {right.group for right in ALL} == {"", "apps"}
+    assert Right("patch", "argoproj.io", "rollouts") in ALL
+    assert {right.group for right in ALL} == {"", "apps", "argoproj.io"}
+
+
+def test_nothing_is_asked_for_kinds_that_a_cluster_does_not_serve() -> None:
+    plain = [kind for kind in WORKLOAD_KINDS if not kind.optional]
+    assert {*ALL} - {*rights.needed(plain, pull_secrets=True)} == {
+        Right(verb, "argoproj.io", "rollouts") for verb in ("get", "list", "watch", "patch")
+    }
 
 
 def test_only_who_creates_namespaces_needs_that_right() -> None:

@@ -11,6 +11,7 @@ import pytest
 from secretset.controller import rights as module
 from secretset.controller.rights import Rights
 from secretset.domain import rights as domain
+from secretset.domain.workloads import WORKLOAD_KINDS
 from secretset.kube import errors
 from secretset.kube.client import Client
 
@@ -44,7 +45,13 @@ class Looks:
     def __init__(self) -> None:
         self.cluster = Cluster()
         self.told = 0
-        self.rights = Rights(lambda: {"team": False}, lambda: False, well=lambda: True, on_change=self.tell)
+        self.rights = Rights(
+            lambda: {"team": False},
+            lambda: False,
+            kinds=lambda: WORKLOAD_KINDS,
+            well=lambda: True,
+            on_change=self.tell,
+        )
 
     def tell(self) -> None:
         self.told += 1
@@ -78,7 +85,7 @@ async def test_a_refusal_has_everything_looked_up_again(looks: Looks) -> None:
     await looks.until_told(2)
     missing = looks.rights.missing
     assert missing
-    assert {lack.right for lack in missing} == {*domain.needed(pull_secrets=False)}
+    assert {lack.right for lack in missing} == {*domain.needed(WORKLOAD_KINDS, pull_secrets=False)}
 
 
 async def test_many_refusals_have_it_looked_up_seldom(looks: Looks) -> None:
@@ -103,3 +110,15 @@ async def test_a_look_that_failed_is_made_again_soon() -> None:
     assert looks.rights.missing == ()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_look_ends_when_it_is_told_to_also_while_it_fails(steps: int) -> None:
+    looks = Looks()
+    looks.cluster.fault = errors.Unreachable("cut")
+    task = asyncio.create_task(looks.rights.run(cast("Client", looks.cluster)))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=0.5)
+    assert done

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from secretset.domain import rights
 from secretset.domain.rights import Missing
-from secretset.kube import access, errors, paths
+from secretset.domain.workloads import WorkloadKind
+from secretset.kube import access, errors, paths, supervise
 from secretset.kube.client import Client
 
 _SOON, _AGAIN, _SELDOM = 0.5, 60.0, 600.0  # seconds: after a new namespace, while something is missing, else
@@ -26,6 +27,7 @@ class Rights:
     Args:
         wanted: namespace to whether pull secrets are attached to ServiceAccounts there.
         creates: whether namespaces are to be created in the region.
+        kinds: of workloads that are followed there.
         well: whether the region can be asked now.
         on_change: called when what is missing changed.
 
@@ -38,12 +40,14 @@ class Rights:
         wanted: Callable[[], Mapping[str, bool]],
         creates: Callable[[], bool],
         *,
+        kinds: Callable[[], Sequence[WorkloadKind]],
         well: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
         self.missing: tuple[Missing, ...] | None = None
         self._wanted = wanted
         self._creates = creates
+        self._kinds = kinds
         self._well = well
         self._on_change = on_change
         self._due = asyncio.Event()
@@ -61,7 +65,7 @@ class Rights:
             self._due.set()
 
     def doubt(self) -> None:
-        """A request was refused: a right may have been taken away."""
+        """A request was refused: a right may have been taken away. Or others are needed than before."""
         self._doubted = True
         self._due.set()
 
@@ -105,7 +109,7 @@ class Rights:
             if (namespace, pull) in self._granted:
                 return []
             async with gate:
-                found = await access.lacking(client, namespace, rights.needed(pull_secrets=pull))
+                found = await access.lacking(client, namespace, rights.needed(self._kinds(), pull_secrets=pull))
                 if found and await presence(client, namespace) is not Presence.THERE:
                     return []  # roles end with their namespace, and it is the sets that tell of that
             if not found:
@@ -115,12 +119,8 @@ class Rights:
         # To get namespaces makes messages better; whoever does not grant it everywhere need not hear of it for ever.
         create = [right for right in rights.cluster_rights(create_namespaces=self._creates()) if right.verb != "get"]
         everywhere = [Missing(right, None) for right in await access.lacking(client, None, create)]
-        try:
-            async with asyncio.TaskGroup() as tasks:  # which ends the others with the first that fails
-                looked = [tasks.create_task(one(*item)) for item in sorted(self._wanted().items())]
-        except* errors.KubeError as group:
-            raise group.exceptions[0] from None
-        return (*everywhere, *(missing for task in looked for missing in task.result()))
+        looked = await supervise.all_of(*(one(*item) for item in sorted(self._wanted().items())))
+        return (*everywhere, *(missing for found in looked for missing in found))
 
 
 class Presence(Enum):

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from secretset.domain import rights
+from secretset.domain import policies, rights
 from secretset.domain.models.region import PhaseCounts, RegionStatus
 from secretset.domain.models.status import Condition
+from secretset.domain.policies import BindPolicy
 from secretset.domain.reasons import Phase, Problem, Reason
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import RegionRecord
@@ -26,6 +27,7 @@ class LinkState:
         answered: whether its API server answered last; None if nobody was asked.
         refused: it answered, but does not accept our credentials.
         missing: rights that its sets need and we do not have; None while that is not known.
+        bind: how the policy stands there that binds pods by their annotation; None while that is not known.
         last_contact: when it answered last, in RFC 3339; None for never.
         server_version: of its API server, if that is known.
         cluster_id: its identity, empty if not known.
@@ -36,6 +38,7 @@ class LinkState:
     answered: bool | None = None
     refused: bool = False
     missing: tuple[Missing, ...] | None = None
+    bind: BindPolicy | None = None
     last_contact: str | None = None
     server_version: str | None = None
     cluster_id: str = ""
@@ -63,7 +66,7 @@ def region_status(
     """
     previous = previous or {}
     phase, reason, message = _summary(link)
-    conditions = [_reachable(link), _authorized(link), *_default(region, defaults)]
+    conditions = [_reachable(link), _authorized(link), _bind_policy(link), *_default(region, defaults)]
     status = RegionStatus(
         phase=phase,
         reason=reason,
@@ -115,6 +118,14 @@ def _authorized(link: LinkState) -> tuple[str, _Truth, str, str]:
     if link.missing:
         return "Authorized", "False", Reason.PERMISSION_DENIED.value, f"The operator {rights.tell(link.missing)}."
     return "Authorized", "True", "Granted", "The operator may do all that the sets of the region need."
+
+
+def _bind_policy(link: LinkState) -> tuple[str, _Truth, str, str]:
+    bind = link.bind
+    if bind is None:
+        return "BindPolicy", "Unknown", "NotAsked", f"Whether the policy {policies.NAME} is there is not known."
+    truths: dict[BindPolicy, _Truth] = {BindPolicy.INSTALLED: "True", BindPolicy.NOT_ALLOWED: "Unknown"}
+    return "BindPolicy", truths.get(bind, "False"), bind.value, policies.describe(bind, link.server_version)
 
 
 def _default(region: RegionRecord, defaults: Sequence[str]) -> list[tuple[str, _Truth, str, str]]:

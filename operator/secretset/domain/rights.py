@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from secretset.domain.workloads import WORKLOAD_KINDS, WorkloadKind
+from secretset.domain.workloads import WorkloadKind
 
 _ANY = "*"
 _SECRETS = ("get", "list", "watch", "create", "update", "delete")
@@ -30,14 +30,16 @@ class Missing(NamedTuple):
     namespace: str | None
 
 
-def needed(*, pull_secrets: bool) -> tuple[Right, ...]:
+def needed(kinds: Iterable[WorkloadKind], *, pull_secrets: bool) -> tuple[Right, ...]:
     """What carrying out sets takes in one regional namespace.
 
     Args:
+        kinds: of workloads that the region's cluster serves.
         pull_secrets: whether there are pull secrets to attach to ServiceAccounts.
     """
     rights = [Right(verb, "", "secrets") for verb in _SECRETS]
-    rights += [Right(verb, _group(kind), kind.plural) for kind in WORKLOAD_KINDS for verb in _WORKLOADS]
+    rights += [Right(verb, kind.group, kind.plural) for kind in kinds for verb in _WORKLOADS]
+    rights += [Right("list", "", "pods")]
     if pull_secrets:
         rights += [Right(verb, "", "serviceaccounts") for verb in _ACCOUNTS]
     return tuple(rights)
@@ -108,8 +110,3 @@ def _where(namespace: str) -> str:
 def _has(listed: Sequence[str] | None, wanted: str) -> bool:
     """Whether a list of a rule names something, or all; the API leaves an empty list out."""
     return listed is not None and (wanted in listed or _ANY in listed)
-
-
-def _group(kind: WorkloadKind) -> str:
-    """The API group of a kind: `apps` of `apis/apps/v1`."""
-    return kind.api.split("/")[1]

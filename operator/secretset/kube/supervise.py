@@ -1,4 +1,7 @@
-"""Tasks that must not end: a defect met once is logged, without its text, and the task begins anew."""
+"""Tasks beside each other, and tasks that must not end.
+
+Of those, a defect met once is logged, without its text, and the task begins anew.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS = 1.0
+
+T = TypeVar("T")
 
 
 def where(error: BaseException) -> str:
@@ -28,6 +34,21 @@ async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:  # noqa: BLE001
             log.error("a task ended", task=name, error=where(error))  # noqa: TRY400
         await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def all_of(*work: Awaitable[T]) -> list[T]:
+    """Do things side by side; the first failure ends the others, and is raised as it is.
+
+    With a TaskGroup, who catches what its tasks raise can lose its own cancellation, if that comes in the moment when
+    one of them fails (Python before 3.13).
+    """
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def start(name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
