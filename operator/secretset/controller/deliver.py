@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secretset import telemetry
+from secretset.controller import listing
 from secretset.controller.context import Context
 from secretset.controller.outcome import Postponed
 from secretset.controller.runner import RegionRunner
-from secretset.domain import plan, restarts, workloads
+from secretset.domain import plan, waves
 from secretset.domain.marks import Marks
 from secretset.domain.names import Key
-from secretset.domain.observed import ObservedSecret
+from secretset.domain.observed import ObservedSecret, SecretRecord
 from secretset.domain.plan import Assessment, Delivered, Desired, Write
-from secretset.domain.restarts import Wave
-from secretset.domain.workloads import WORKLOAD_KINDS, Workload
+from secretset.domain.waves import Wave
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
-from secretset.kube.pages import items
 
 _ATTEMPTS = 4
+_RESTORE_SECONDS = 10.0  # that an API server may have served an older store before we knew of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,15 @@ class Delivery:
     Attributes:
         marks: what the managed Secret bears now.
         repaired_from: what had happened to it, if drift was repaired: `deleted`, `changed by 'kubectl-edit'`.
+        wrong_since: since when it had other values because of that, in seconds since the epoch; None if it had not, or
+            nobody knows.
     """
 
     marks: Marks
     first: bool = False
     content_changed: bool = False
     repaired_from: str | None = None
+    wrong_since: float | None = None
 
 
 async def deliver(
@@ -58,22 +63,23 @@ async def deliver(
         secret = None if unseen else await _read(client, desired)
         assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
         restarted = delivered.restarted if delivered else ""
-        wave = restarts.unfinished(_wave(secret, assessment, record.wave if record is not None else None), restarted)
+        wave = waves.unfinished(_wave(secret, assessment, record.wave if record is not None else None), restarted)
         if secret is not None and secret.marks is not None and assessment.write is Write.NONE:
-            slots = runner.seen.workloads[desired.namespace].values()
-            if wave == secret.marks.wave or restarts.finished(wave, secret=desired.key.name, workloads=slots):
+            if wave == secret.marks.wave or not _waited_for(wave, runner, desired):
                 _verified(runner, place, secret, desired)
                 return Delivery(marks=secret.marks)
             assessment = replace(assessment, write=Write.UPDATE, drift=True)  # somebody took the wave off
         if assessment.drift and (delay := runner.repair_delay(desired.key)) > 0:
             raise Postponed(delay)
-        restarting = assessment.content_changed and desired.rule.automatic
+        if wave is not None and secret is not None and assessment.content_changed:
+            wave = await _whole(runner, client, desired, wave, secret, delivered)
         marks = plan.compose(
             desired,
             assessment,
             keyring=context.installation.keyring,
             previous=wave,
-            workloads=await _listed(runner, client, desired) if restarting else (),
+            workloads=runner.seen.users(desired.namespace, desired.key),
+            restarted=_restarted(context, runner, desired, wave),
             timestamp=context.timestamp(),
             now=context.now(),
         )
@@ -88,14 +94,12 @@ async def deliver(
                 raise
             unseen = False
             continue
-        if assessment.drift:
-            runner.repaired(desired.key)
-        return Delivery(
-            marks=marks,
-            first=assessment.first,
-            content_changed=assessment.content_changed,
-            repaired_from=_damage(secret) if assessment.drift else None,
-        )
+        telemetry.COALESCED.labels(desired.region).inc(assessment.content_changed and _joined(wave, marks.wave))
+        if not assessment.drift:
+            return Delivery(marks=marks, first=assessment.first, content_changed=assessment.content_changed)
+        runner.repaired(desired.key)
+        since = _wrong_since(context, runner, desired, secret, record, outdated=assessment.outdated)
+        return Delivery(marks=marks, repaired_from=_damage(secret), wrong_since=since)
     raise errors.Conflict(409, "Conflict")
 
 
@@ -129,25 +133,43 @@ def _wave(secret: ObservedSecret | None, assessment: Assessment, remembered: Wav
     return own or remembered
 
 
+def _joined(before: Wave | None, after: Wave | None) -> bool:
+    """Whether a change became part of a wave whose restarts had not begun."""
+    return before is not None and after is not None and after.since == before.since
+
+
+def _restarted(context: Context, runner: RegionRunner, desired: Desired, wave: Wave | None) -> Collection[str]:
+    """Uids that were restarted for the unfinished wave."""
+    owner = context.store.sets.get(desired.key)
+    return runner.seen.restarted_for(wave, owner, desired.namespace) if owner is not None else ()
+
+
+async def _whole(
+    runner: RegionRunner,
+    client: Client,
+    desired: Desired,
+    wave: Wave,
+    secret: ObservedSecret,
+    delivered: Delivered | None,
+) -> Wave:
+    """An unfinished wave with all of its workloads, where it is not known whether it has them; see `carry_out`."""
+    record = runner.seen.secrets.get((desired.namespace, desired.key.name))
+    if wave.id in {record.planned if record else "", delivered.planned if delivered else ""}:
+        return wave
+    return wave.including(await listing.raced(client, runner, desired.key, wave, secret, exact=False))
+
+
+def _waited_for(wave: Wave | None, runner: RegionRunner, desired: Desired) -> bool:
+    """Whether a wave has restarts left."""
+    name = desired.key.name
+    return wave is not None and any(wave.waits_for(w, name) for w in runner.seen.users(desired.namespace, desired.key))
+
+
 async def _read(client: Client, desired: Desired) -> ObservedSecret | None:
     try:
         return ObservedSecret.parse(await client.get(paths.secrets(desired.namespace, desired.key.name)))
     except errors.NotFound:
         return None
-
-
-async def _listed(runner: RegionRunner, client: Client, desired: Desired) -> list[Workload]:
-    """The workloads of the namespace from a quorum read: a restart is never decided from a cache.
-
-    The records learn of them too: a target that the watch has not shown yet must not look as if it were gone.
-    """
-    found: list[Workload] = []
-    for kind in WORKLOAD_KINDS:
-        async for item in items(client, paths.workloads(kind, desired.namespace)):
-            runner.seen.see_workload(kind, item)
-            if (parsed := workloads.parse(kind, item)) is not None:
-                found.append(parsed)
-    return found
 
 
 async def _write(
@@ -169,6 +191,24 @@ def _damage(secret: ObservedSecret | None) -> str:
     if secret is None:
         return "deleted"
     return f"changed by '{secret.last_manager}'" if secret.last_manager else "changed"
+
+
+def _wrong_since(
+    context: Context,
+    runner: RegionRunner,
+    desired: Desired,
+    secret: ObservedSecret | None,
+    record: SecretRecord | None,
+    *,
+    outdated: bool,
+) -> float | None:
+    """Since when a Secret that was put right has had other values than it should."""
+    if secret is None:
+        return (record.deleted if record is not None else None) or None
+    if dict(secret.data) == dict(desired.content):
+        return None
+    # An older copy came with the store that was put back, and that takes an API server that begins anew.
+    return context.now() - runner.link.up_for - _RESTORE_SECONDS if outdated else secret.last_changed
 
 
 def _verified(runner: RegionRunner, place: tuple[str, str], secret: ObservedSecret, desired: Desired) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 
 from secretset import telemetry
-from secretset.controller import carry_out, sources, tell
+from secretset.controller import sources, tell
 from secretset.controller.cleanup import clean_up, take_away
 from secretset.controller.context import Context
 from secretset.controller.deliver import Delivery, deliver
+from secretset.controller.follow_up import follow_up
 from secretset.controller.hub import add_finalizer, fetch, write_status
 from secretset.controller.outcome import Done, Postponed
 from secretset.controller.place import place
@@ -26,12 +27,11 @@ from secretset.controller.rights import Presence, presence
 from secretset.controller.runner import RegionRunner
 from secretset.controller.settled import settled, vouched
 from secretset.controller.translate import region_problem
-from secretset.domain import reasons, record, restarts, status
+from secretset.domain import names, reasons, record, status
 from secretset.domain.names import Key, Kind
 from secretset.domain.plan import Desired
 from secretset.domain.reasons import Problem, Retry
 from secretset.domain.record import SetRecord
-from secretset.domain.workloads import WORKLOAD_KINDS, Workload
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
 from secretset.kube.supervise import where
@@ -128,7 +128,7 @@ class Reconciler:
         """
         pull = seen.key.kind is Kind.IMAGE_PULL_SECRET
         runner.place(seen.key, namespace, pull=pull)
-        resources = ["secrets", *(kind.plural for kind in WORKLOAD_KINDS), *(["serviceaccounts"] if pull else [])]
+        resources = ["secrets", *(kind.plural for kind in runner.kinds), *(["serviceaccounts"] if pull else [])]
         try:
             await runner.await_watches(namespace, resources, seconds=_WATCH_WAIT)
         except Problem as problem:
@@ -192,32 +192,15 @@ class Reconciler:
             await self._leave(runner, client, desired, previous)
         except Problem as problem:
             return await self._fail(runner, fresh, obj, problem)
-        done: list[Workload] = []
-        wait, failure = None, None
-        try:
-            with region_problem(desired.region, desired.namespace, runner.credentials, runner.rights.doubt):
-                done, wait = await self._follow_up(runner, client, desired, fresh, delivery)
-        except Problem as problem:
-            failure = problem
-        tell.done(context, fresh, previous, delivery, [workload.name for workload in done])
-        slots = runner.seen.workloads[placed.namespace].values()
-        wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
-        over = restarts.finished(wave, secret=fresh.key.name, workloads=slots)
-        wanted = status.synced(
-            generation=fresh.generation,
-            place=status.Place(region=placed.region.name, namespace=placed.namespace, name=fresh.key.name),
-            marks=delivery.marks,
-            counts=restarts.count(wave, secret=fresh.key.name, workloads=slots, rule=desired.rule),
-            restarted=delivery.marks.wave.id if delivery.marks.wave and over else fresh.restarted,
-            previous=previous,
-            timestamp=context.timestamp(),
-        )
-        if failure is not None:
-            return await self._fail(runner, fresh, obj, failure, delivered=wanted)
-        later = await write_status(context, obj, wanted)
-        if later is not None:
-            wait = later if wait is None else min(wait, later)
-        return Done(worked=True, wait=wait)
+        tell.delivered(context, fresh, previous, delivery)
+        after = await follow_up(context, runner, client, desired, fresh, previous, delivery)
+        if after.failure is not None:
+            return await self._fail(runner, fresh, obj, after.failure, delivered=after.status)
+        later = await write_status(context, obj, after.status)
+        if later is None:
+            after.tell(previous)
+        waits = [wait for wait in (later, after.wait) if wait is not None]
+        return Done(worked=True, wait=min(waits, default=None))
 
     async def _fail(
         self,
@@ -243,6 +226,7 @@ class Reconciler:
             generation=fresh.generation,
             region=self._known_region(fresh),
             previous=previous,
+            sealed=fresh.sealed,
             delivered=delivered,
             deleting=fresh.deleting,
             timestamp=self._context.timestamp(),
@@ -292,22 +276,6 @@ class Reconciler:
         if before.get("region") == desired.region and before.get("namespace") != desired.namespace:
             await take_away(self._context, runner, client, desired.key, desired.region, before["namespace"])
 
-    async def _follow_up(
-        self, runner: RegionRunner, client: Client, desired: Desired, fresh: SetRecord, delivery: Delivery
-    ) -> tuple[list[Workload], float | None]:
-        wave = restarts.unfinished(delivery.marks.wave, fresh.restarted)
-        done, wait = await carry_out.restart(self._context, runner, client, desired, wave)
-        if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
-            await carry_out.attach(
-                self._context,
-                runner,
-                client,
-                namespace=desired.namespace,
-                secret=desired.key.name,
-                wanted=fresh.service_accounts,
-            )
-        return done, wait
-
     async def _delete(self, runner: RegionRunner, fresh: SetRecord, obj: dict[str, Any]) -> Done:
         try:
             await clean_up(self._context, runner, fresh, obj)
@@ -318,5 +286,6 @@ class Reconciler:
 
 
 async def _create_namespace(client: Client, namespace: str) -> None:
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    metadata = {"name": namespace, "labels": {names.LABEL_GATE: "enabled"}}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     await client.create(paths.NAMESPACES, body)

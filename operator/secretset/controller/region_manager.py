@@ -235,6 +235,7 @@ class RegionManager:
             on_report=self._rights_changed,
             on_stranger=self.report.stranger,
             workers=self._context.config.workers,
+            max_rollouts=self._context.config.max_rollouts,
         )
 
     def _creates(self, name: str | None) -> bool:

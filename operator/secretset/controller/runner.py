@@ -12,15 +12,20 @@ from functools import partial
 import structlog
 
 from secretset import telemetry
+from secretset.controller import watches
+from secretset.controller.budget import RolloutBudget
+from secretset.controller.features import Features, Kinds
 from secretset.controller.installation import Installation
 from secretset.controller.link import Link
 from secretset.controller.queue import WorkQueue
+from secretset.controller.refusals import Refusals
 from secretset.controller.rights import Rights
 from secretset.controller.view import RegionView
 from secretset.domain import names, reasons
 from secretset.domain.names import Key
+from secretset.domain.rollouts import Rollout
 from secretset.domain.workloads import WORKLOAD_KINDS, WorkloadKind
-from secretset.kube import errors, paths, supervise
+from secretset.kube import errors, supervise
 from secretset.kube.client import Client
 from secretset.kube.scoped import ScopedWatch
 
@@ -48,13 +53,19 @@ class RegionRunner:
         on_report: called when something else changed that the Region's status tells.
         on_stranger: called when another cluster than before answers.
         workers: passes at a time.
+        max_rollouts: workloads that may roll at a time because of us; 0 for no limit.
 
     Attributes:
         link: its client, and whether it can be used.
         rights: what is missing there.
+        features: what not every cluster has, and whether this one does.
         seen: what was seen in the region.
         placed: key to the namespace that its managed Secret belongs to.
         held: key to a namespace that its Secret cannot be taken out of, because a right is missing there.
+        budget: how many rollouts there may be.
+        refusals: workloads that we were not let restart.
+        looks: key of each set with workloads that roll, to the monotonic time when their pods are to be looked at,
+            the seconds until the time after that, and the uid of the one that was looked at last.
         vouched: key to the inputs that its status was found true for, while the region could not be asked.
     """
 
@@ -69,17 +80,30 @@ class RegionRunner:
         on_report: Told,
         on_stranger: Told,
         workers: int,
+        max_rollouts: int,
     ) -> None:
         self.name = name
         self.link = Link(name, on_begin=self._begin, on_return=self._returned, on_verdict=lambda: on_link(self))
         self.rights = Rights(
-            self._rights_wanted, creates, well=lambda: self.link.problem is None, on_change=lambda: on_report(self)
+            self._rights_wanted,
+            creates,
+            kinds=lambda: self.kinds,
+            well=lambda: self.link.problem is None,
+            on_change=lambda: on_report(self),
+        )
+        self.features = Features(
+            well=lambda: self.link.problem is None, on_kinds=self._follow_kinds, on_change=lambda: on_report(self)
         )
         self.queue: WorkQueue[Key] = WorkQueue(name or "unresolved")
         self.placed: dict[Key, str] = {}
         self.held: dict[Key, str] = {}
         self.vouched: dict[Key, str] = {}
-        self.seen = RegionView(installation=installation, enqueue=self.queue.add, placed=self.placed)
+        self.budget = RolloutBudget[Key](max_rollouts, self.queue.add)
+        self.seen = RegionView(
+            installation=installation, enqueue=self.queue.add, placed=self.placed, on_rollout=self._rollout_seen
+        )
+        self.refusals = Refusals()
+        self.looks: dict[Key, tuple[float, float, str]] = {}
         self._reconcile = reconcile
         self._on_stranger = on_stranger
         self._worker_count = workers
@@ -87,7 +111,7 @@ class RegionRunner:
         self._repairs: dict[Key, tuple[int, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stranger = False  # another cluster answers, and that was not told yet
-        self._rights_task: asyncio.Task[None] | None = None
+        self._lookouts: list[asyncio.Task[None]] = []  # at rights and features, again and again
         self._watches: dict[str, ScopedWatch] = {}
 
     def start(self) -> None:
@@ -116,10 +140,10 @@ class RegionRunner:
         await self.link.disconnect(problem)
 
     async def _unwatch(self) -> None:
-        if self._rights_task is not None:
-            self._rights_task.cancel()
-            await asyncio.gather(self._rights_task, return_exceptions=True)
-            self._rights_task = None
+        looks, self._lookouts = self._lookouts, []
+        for task in looks:
+            task.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
         while self._watches:  # one by one: whoever is cancelled here leaves the rest to the next
             _, watch = self._watches.popitem()
             await watch.stop()
@@ -133,15 +157,27 @@ class RegionRunner:
             log.warning("another cluster answers for the region", region=self.name)
             self.seen.forget()
             self._on_stranger(self)
+        await self.features.begin(client)
+        for kind in WORKLOAD_KINDS:
+            if kind not in self.kinds:
+                self._forget(kind)
         self._watches = self._make_watches(client)
         for watch in self._watches.values():
             await watch.start()
-        self._rights_task = supervise.start(f"rights {self.name}", partial(self.rights.run, client))
+        self._lookouts = [
+            supervise.start(f"rights {self.name}", partial(self.rights.run, client)),
+            supervise.start(f"features {self.name}", partial(self.features.run, client)),
+        ]
 
     def _returned(self, away: float) -> None:
         """The cluster answers again: verify what is there, at once."""
         for watch in self._watches.values():
             watch.renew(relist=away > _LONG_AWAY)
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of workloads that can be there."""
+        return self.features.kinds
 
     @property
     def client(self) -> Client | None:
@@ -192,6 +228,8 @@ class RegionRunner:
         namespace = self.placed.pop(key, None)
         self.held.pop(key, None)
         self._repairs.pop(key, None)
+        self.looks.pop(key, None)
+        self.budget.forget(key)
         self.vouched.pop(key, None)
         if namespace is None:
             return
@@ -233,6 +271,11 @@ class RegionRunner:
         watch = self._watches.get("secrets")
         return watch is not None and watch.synced(namespace)
 
+    def _rollout_seen(self, uid: str, rollout: Rollout | None) -> None:
+        self.budget.see(uid, rollout)
+        if rollout is None:
+            self.refusals.forget(uid)
+
     def repair_delay(self, key: Key) -> float:
         """Seconds to wait before somebody else's change is put right again.
 
@@ -269,30 +312,9 @@ class RegionRunner:
 
     def _make_watches(self, client: Client) -> dict[str, ScopedWatch]:
         made = {
-            "secrets": ScopedWatch(
-                client,
-                resource="secrets",
-                group="",
-                path=paths.secrets,
-                on_upsert=self.seen.see_secret,
-                on_delete=self.seen.miss_secret,
-                on_link=self._look_again,
-                on_relist=self.seen.doubt_secrets,
-                remembered=self.seen.known_secrets,
-                label_selector=names.MANAGED_SELECTOR,
-            ),
-            _ACCOUNTS: ScopedWatch(
-                client,
-                resource=_ACCOUNTS,
-                group="",
-                path=lambda namespace: paths.core(_ACCOUNTS, namespace),
-                on_upsert=self.seen.see_account,
-                on_delete=self.seen.miss_account,
-                on_link=self._look_again,
-                on_relist=self.seen.doubt_accounts,
-                remembered=self.seen.known_accounts,
-            ),
-            **{kind.plural: self._watch_workloads(client, kind) for kind in WORKLOAD_KINDS},
+            "secrets": watches.secrets(client, self.seen, self._look_again),
+            _ACCOUNTS: watches.accounts(client, self.seen, self._look_again),
+            **{kind.plural: self._watch_workloads(client, kind) for kind in self.kinds},
         }
         for namespace in self._namespaces:
             for resource, watch in made.items():
@@ -304,17 +326,41 @@ class RegionRunner:
         return made
 
     def _watch_workloads(self, client: Client, kind: WorkloadKind) -> ScopedWatch:
-        return ScopedWatch(
-            client,
-            resource=kind.plural,
-            group=kind.api.split("/")[1],
-            path=partial(paths.workloads, kind),
-            on_upsert=partial(self.seen.see_workload, kind),
-            on_delete=partial(self.seen.miss_workload, kind),
-            on_link=self._look_again,
-            on_relist=partial(self.seen.doubt_workloads, kind),
-            remembered=partial(self.seen.known_workloads, kind),
-        )
+        return watches.workloads(client, kind, self.seen, partial(self._workloads_link, kind))
+
+    async def _follow_kinds(self, client: Client, kinds: Kinds) -> None:
+        """The cluster serves other kinds of workloads than before: follow those, and no more the others.
+
+        Raises:
+            KubeError: the cluster could not be asked, and nothing changed.
+        """
+        for kind in kinds:
+            if kind.plural not in self._watches:
+                watch = self._watches[kind.plural] = self._watch_workloads(client, kind)
+                for namespace in self._namespaces:
+                    watch.need(namespace)
+                try:
+                    await watch.start()
+                except errors.KubeError:
+                    del self._watches[kind.plural]
+                    raise
+        for kind in self.kinds:
+            if kind not in kinds:
+                await self._watches.pop(kind.plural).stop()
+                self._forget(kind)
+        self.rights.doubt()  # others are needed now
+
+    def _forget(self, kind: WorkloadKind) -> None:
+        """The cluster serves no such workloads, so that none can be there."""
+        for place in self.seen.known_workloads(kind):
+            self.seen.miss_workload(kind, *place, None)
+
+    def _workloads_link(self, kind: WorkloadKind, namespace: str) -> None:
+        """A watch of workloads began to fail, or is back."""
+        watch = self._watches.get(kind.plural)
+        if kind.optional and watch is not None and isinstance(watch.failing(namespace), errors.NotFound):
+            self.features.due()  # perhaps its CRD is gone
+        self._look_again(namespace)
 
     def _look_again(self, namespace: str) -> None:
         """A watch began to fail, or is back, perhaps because a right was granted: records tell who is concerned."""

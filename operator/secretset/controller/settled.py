@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from secretset.controller import sources
+from secretset.controller import progress, sources
 from secretset.controller.context import Context
 from secretset.controller.outcome import Done
 from secretset.controller.place import Placed, place
 from secretset.controller.runner import RegionRunner
-from secretset.domain import accounts, plan, record, restarts, status
+from secretset.controller.scene import Scene
+from secretset.domain import accounts, plan, record, status
 from secretset.domain.names import Kind
 from secretset.domain.observed import SecretRecord
 from secretset.domain.reasons import Problem
@@ -51,18 +52,19 @@ def _rolled_out(
     context: Context, runner: RegionRunner, placed: Placed, seen: SetRecord, secret: SecretRecord
 ) -> Done | None:
     """The same of what follows a delivery: restarts, and ServiceAccounts."""
-    rule = context.config.restart_rule(seen.key.kind, seen.restart)
-    slots = runner.seen.workloads[placed.namespace].values()
-    wave = restarts.unfinished(secret.wave, seen.restarted)
-    if wave is not None and restarts.finished(wave, secret=seen.key.name, workloads=slots):
+    scene = Scene(context, runner, seen, placed.namespace)
+    outlook = scene.outlook()
+    if scene.wave is not None and (outlook.finished or not scene.planned):
         return None  # the status does not say so yet
-    due = restarts.due(wave, secret=seen.key.name, workloads=slots, rule=rule, now=context.now())
-    counts = restarts.count(wave, secret=seen.key.name, workloads=slots, rule=rule)
-    if due.workloads or not seen.reports(secret, counts):
+    scene.count_in_flight()
+    look = progress.due_in(scene)
+    if runner.budget.take(seen.key, len(outlook.restarts)) or look == 0.0:
+        return None
+    if not seen.reports(secret, scene.told(outlook)):
         return None
     if seen.key.kind is Kind.IMAGE_PULL_SECRET and not _attached(context, runner, placed, seen):
         return None
-    return Done(wait=due.wait)
+    return Done(wait=min((wait for wait in (outlook.wait, look) if wait is not None), default=None))
 
 
 def _patience(runner: RegionRunner, seen: SetRecord) -> float:

@@ -5,8 +5,10 @@ Watches and the answers to our own requests fill it; every change that matters b
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from secretset.controller.installation import Installation
@@ -14,7 +16,11 @@ from secretset.domain import accounts, workloads
 from secretset.domain.accounts import Account
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import SecretRecord
+from secretset.domain.record import SetRecord
+from secretset.domain.rollouts import Rollout
+from secretset.domain.uses import WHOLE
 from secretset.domain.versions import older
+from secretset.domain.waves import Wave
 from secretset.domain.workloads import Workload, WorkloadKind
 
 Doubtable = str | tuple[str, str]  # uid of a workload; namespace and name of a ServiceAccount
@@ -27,16 +33,25 @@ class RegionView:
         secrets: (namespace, name) to what was seen of the managed Secret, or is remembered of a lost one.
         workloads: namespace to uid to workload.
         service_accounts: namespace to name to ServiceAccount; only of namespaces where pull secrets want some.
+        stuck: uid of each workload whose newest pods do not start, to what keeps them.
         placed: key to the namespace that its managed Secret belongs to; kept by the runner.
     """
 
     def __init__(
-        self, *, installation: Installation, enqueue: Callable[[Key], None], placed: Mapping[Key, str]
+        self,
+        *,
+        installation: Installation,
+        enqueue: Callable[[Key], None],
+        placed: Mapping[Key, str],
+        on_rollout: Callable[[str, Rollout | None], None],
     ) -> None:
         self.secrets: dict[tuple[str, str], SecretRecord] = {}
         self.workloads: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
         self.service_accounts: defaultdict[str, dict[str, Account]] = defaultdict(dict)
+        self.stuck: dict[str, str] = {}
+        self._through: dict[str, str] = {}  # uid to the last restart of ours whose rollout has ended
         self._doubted: set[Doubtable] = set()
+        self._on_rollout = on_rollout
         self._placed = placed
         self._installation = installation
         self._enqueue = enqueue
@@ -57,11 +72,55 @@ class RegionView:
             (account.namespace, name) for slots in self.service_accounts.values() for name, account in slots.items()
         ]
 
+    def users(self, namespace: str, key: Key) -> list[Workload]:
+        """The workloads that use the managed Secret of a key; a pull secret also by way of their ServiceAccount."""
+        bound = self.bound(namespace, self.workloads.get(namespace, {}).values(), key)
+        return [replace(w, rollout=Rollout.CURRENT) if self._rolls_by_itself(w, key.name) else w for w in bound]
+
+    def _rolls_by_itself(self, workload: Workload, secret: str) -> bool:
+        """Whether what rolls is not a restart of ours for a Secret: somebody deploys, scales, or a pod is not ready."""
+        return workload.rollout in {Rollout.RESTARTING, Rollout.HELD} and (
+            not workload.restarted_by(secret) or self._through.get(workload.uid) == workload.restarted_for
+        )
+
+    def bound(self, namespace: str, slots: Iterable[Workload], key: Key) -> list[Workload]:
+        """Of workloads of a namespace, those that use the managed Secret of a key."""
+        if key.kind is Kind.SECRET_SET:
+            return [w for w in slots if key.name in w.uses]
+        by_account = {a.name for a in self.service_accounts.get(namespace, {}).values() if key.name in a.pull_secrets}
+        return [
+            w if key.name in w.uses else replace(w, uses={**w.uses, key.name: WHOLE})
+            for w in slots
+            if key.name in w.uses or w.account in by_account
+        ]
+
+    def restarted_for(self, wave: Wave | None, owner: SetRecord, namespace: str) -> Collection[str]:
+        """Uids that are known to have been restarted for a set's unfinished wave; some may have lost their mark.
+
+        Args:
+            wave: None stands for one that was lost with its Secret.
+            owner: whose status tells what was done before this process began.
+            namespace: of the region.
+        """
+        record = self.secrets.get((namespace, owner.key.name))
+        known = record.restarted_for(wave) if record is not None else ()
+        if not owner.rolled or (wave is not None and wave.id != owner.planned):
+            return known
+        slots = self.workloads.get(namespace, {}).values()
+        return {*known, *(w.uid for w in slots if f"{w.kind}/{w.name}" in owner.rolled)}
+
+    def note_restart(self, workload: Workload, marks: Mapping[str, str]) -> None:
+        """A workload was restarted for these waves; that is remembered even if it loses its marks."""
+        for secret, wave in marks.items():
+            record = self.secrets.get((workload.namespace, secret))
+            if record is not None and record.wave is not None and record.wave.id == wave:
+                record.note_restart(workload.uid)
+
     def forget(self) -> None:
         """Another cluster is behind the region's name: nothing that was seen means anything there."""
         self.secrets.clear()
-        self.workloads.clear()
-        self.service_accounts.clear()
+        for namespace in {*self.workloads, *self.service_accounts}:
+            self.drop(namespace)
 
     def doubt_secrets(self, namespace: str) -> None:
         """What comes of Secrets is newer than what was seen, whatever its version; of all if the namespace is empty.
@@ -86,8 +145,9 @@ class RegionView:
 
     def drop(self, namespace: str) -> None:
         """A namespace is not followed any more."""
-        for uid in self.workloads.pop(namespace, {}):
-            self._doubted.discard(uid)
+        slots = self.workloads.pop(namespace, {})
+        for gone in list(slots.values()):
+            self._drop_workload(slots, gone)
         for name in self.service_accounts.pop(namespace, {}):
             self._doubted.discard((namespace, name))
 
@@ -96,7 +156,10 @@ class RegionView:
         record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
         meta = obj["metadata"]
         if record is not None:
-            self.secrets[meta["namespace"], meta["name"]] = record
+            place = meta["namespace"], meta["name"]
+            if place in self.secrets:
+                record.inherit(self.secrets[place])
+            self.secrets[place] = record
         return record
 
     def see_secret(self, obj: dict[str, Any]) -> None:
@@ -111,6 +174,7 @@ class RegionView:
         if record is not None:
             if known is not None and known.owner == record.owner:
                 record.keep_wave(known)
+                record.inherit(known)
             self.secrets[place] = record
             self._enqueue(record.owner)
         elif known is not None:
@@ -124,7 +188,7 @@ class RegionView:
 
     def _lose(self, record: SecretRecord) -> None:
         """Keep what a lost Secret was meant to do: an unfinished wave goes on with the Secret that replaces it."""
-        record.deleted, record.intact = True, False
+        record.deleted, record.intact = time.time(), False
         self._enqueue(record.owner)
 
     def forget_lost(self, place: tuple[str, str]) -> None:
@@ -137,25 +201,28 @@ class RegionView:
         """A workload came or changed."""
         meta = obj["metadata"]
         slots = self.workloads[meta["namespace"]]
-        for gone in [w for w in slots.values() if self._replaced(w, kind, meta)]:
-            del slots[gone.uid]
         known = slots.get(meta["uid"])
-        if known is not None and self._stale(meta["resourceVersion"], known.resource_version, known.uid):
+        if known is None:
+            for gone in [w for w in slots.values() if self._replaced(w, kind, meta)]:
+                self._drop_workload(slots, gone)
+        elif self._stale(meta["resourceVersion"], known.resource_version, known.uid):
             return
-        seen = workloads.parse(kind, obj)
-        if seen is None:
-            slots.pop(meta["uid"], None)
-        else:
-            slots[seen.uid] = seen
-        if (seen is None) != (known is None) or (seen is not None and not seen.looks_like(known)):
+        seen = slots[meta["uid"]] = workloads.parse(kind, obj)
+        renewed = known is not None and known.restarted_for != seen.restarted_for  # and those were the pods before
+        if renewed or seen.rollout is not Rollout.RESTARTING:
+            self.stuck.pop(seen.uid, None)
+        if seen.rollout is Rollout.CURRENT:
+            self._through[seen.uid] = seen.restarted_for
+        if not seen.looks_like(known):
             self._workload_changed(meta["namespace"], known, seen)
+            self._on_rollout(seen.uid, seen.rollout)
 
     def _stale(self, version: str, known: str, identity: Doubtable) -> bool:
-        """Whether what came is from before what is known; where that is doubted, nothing is, once."""
+        """Whether what came is what is known, or from before it; where that is doubted, nothing is, once."""
         if identity in self._doubted:
             self._doubted.discard(identity)
             return False
-        return older(version, known)
+        return version == known or older(version, known)
 
     def _replaced(self, slot: Workload, kind: WorkloadKind, meta: Mapping[str, Any]) -> bool:
         """Whether an object is the successor of a workload of the same name, whose end was not seen."""
@@ -171,11 +238,22 @@ class RegionView:
         uid = obj["metadata"]["uid"] if obj else None
         found = [w for w in slots.values() if (w.kind, w.name) == (kind.kind, name) and uid in {None, w.uid}]
         for slot in found:
-            del slots[slot.uid]
+            self._drop_workload(slots, slot)
             self._workload_changed(namespace, slot, None)
 
+    def _drop_workload(self, slots: dict[str, Workload], gone: Workload) -> None:
+        del slots[gone.uid]
+        self._doubted.discard(gone.uid)
+        self.stuck.pop(gone.uid, None)
+        self._through.pop(gone.uid, None)
+        self._on_rollout(gone.uid, None)
+
     def _workload_changed(self, namespace: str, *states: Workload | None) -> None:
-        used = {secret for state in states if state is not None for secret in state.uses}
+        known = [state for state in states if state is not None]
+        used = {secret for state in known for secret in state.uses}
+        for state in known:
+            account = self.service_accounts.get(namespace, {}).get(state.account)
+            used.update(account.pull_secrets if account is not None else ())
         for secret in used:
             if record := self.secrets.get((namespace, secret)):
                 self._enqueue(record.owner)

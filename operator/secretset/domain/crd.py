@@ -40,8 +40,10 @@ _SET_COLUMNS = (
     ("Keys", "integer", ".status.keyCount", "Number of delivered keys."),
     ("Bound", "integer", ".status.workloads.bound", "Workloads that use the Secret."),
     ("Updated", "date", ".status.updatedAt", "Since when the content is what it is."),
+    ("Rollout", "string", ".status.conditions[?(@.type=='RolledOut')].reason", "How the workloads that use it stand."),
     _AGE,
 )
+_WIDE = {"Rollout": {"priority": 1}}  # columns of `kubectl get -o wide` only
 _REGION_COLUMNS = (
     ("Status", "string", ".status.phase", "pending, ready or failed."),
     ("Reachable", "string", ".status.conditions[?(@.type=='Reachable')].status", "Whether its API server answers."),
@@ -123,7 +125,7 @@ def render(definition: Definition) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, "description": text}
+                        {"name": name, "type": kind, "jsonPath": path, "description": text, **_WIDE.get(name, {})}
                         for name, kind, path, text in definition.columns
                     ],
                     "schema": {"openAPIV3Schema": schema},

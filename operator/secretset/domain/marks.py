@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from secretset.domain import names
 from secretset.domain.fingerprint import combine
 from secretset.domain.names import Key, Kind
-from secretset.domain.restarts import Wave
+from secretset.domain.waves import Wave
 
 # A counter that somebody set as high as it goes must not make every pass write.
 MOST_REVISIONS = 10**15
@@ -82,9 +82,7 @@ class Marks:
             names.ANNOTATION_UPDATED: self.updated,
             names.ANNOTATION_INPUTS: self.inputs,
         }
-        if self.wave is not None:
-            out[names.ANNOTATION_WAVE] = _json(self.wave.to_json())
-        return out
+        return out if self.wave is None else out | wave_annotation(self.wave)
 
     @classmethod
     def parse(cls, metadata: Mapping[str, Any]) -> Self | None:
@@ -113,6 +111,11 @@ class Marks:
             inputs=notes.get(names.ANNOTATION_INPUTS, ""),
             wave=_wave(notes.get(names.ANNOTATION_WAVE)),
         )
+
+
+def wave_annotation(wave: Wave) -> dict[str, str]:
+    """The annotation that carries a wave."""
+    return {names.ANNOTATION_WAVE: _json(wave.to_json())}
 
 
 # Annotations of ours; whatever else stands on the Secret is left as it is.

@@ -21,7 +21,12 @@ ANNOTATION_REGIONS = f"{GROUP}/regions"
 ANNOTATION_DEFAULT_REGION = f"{GROUP}/default-region"
 ANNOTATION_RECONCILE = f"{GROUP}/reconcile"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
+ANNOTATION_EXPLAIN = f"{GROUP}/explain-restart"
 LABEL_SOURCE = f"{GROUP}/source"
+
+# On namespaces of a region, set by the operator on those that it creates, and by people: the ready gate is on there.
+LABEL_GATE = f"{GROUP}/gate"
+GATE_ENABLED = "enabled"
 
 # On managed Secrets, set by the operator.
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -43,7 +48,12 @@ ANNOTATION_WAVE = f"{GROUP}/wave"
 LABEL_TOMBSTONE = f"{GROUP}/tombstone"
 LABEL_REGION = f"{GROUP}/region"
 
-# On workloads: in the pod template (what makes it roll) and on the workload itself (what remembers it).
+# On workloads, set by people: in the pod template, and on the workload itself.
+ANNOTATION_BIND = f"{GROUP}/bind"
+ANNOTATION_PAUSED = f"{GROUP}/paused"
+ANNOTATION_RESTART = f"{GROUP}/restart"
+
+# On workloads, set by us: in the pod template (what makes it roll) and on the workload itself (what remembers it).
 ANNOTATION_RESTARTED_FOR = f"{GROUP}/restarted-for"
 WAVE_MARK_PREFIX = f"wave.{GROUP}/"
 
@@ -69,6 +79,8 @@ RESERVED_KEYS = frozenset({"LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET
 
 # RFC 1123 label: what a namespace may be called.
 NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# RFC 1123 subdomain, but for its length: what an object may be called.
+NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class Kind(StrEnum):
@@ -112,6 +124,11 @@ class Key(NamedTuple):
 def wave_mark(secret_name: str) -> str:
     """The annotation on a workload that tells for which wave of a managed Secret it was restarted last."""
     return WAVE_MARK_PREFIX + secret_name
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether a set may bear a name (design.md, "SecretSet"): 3 to 63 characters of an RFC 1123 subdomain."""
+    return 3 <= len(name) <= 63 and NAME_PATTERN.fullmatch(name) is not None
 
 
 def is_valid_key(name: str) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from secretset.domain import names
 from secretset.domain.fingerprint import Keyring, key_id_of
 from secretset.domain.marks import Marks
 from secretset.domain.names import Key
-from secretset.domain.restarts import Wave
+from secretset.domain.waves import Wave
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -22,6 +24,7 @@ class ObservedSecret:
     Attributes:
         marks: ours, whoever's set it is for; None on somebody else's Secret.
         last_manager: field manager of the newest change that was not ours.
+        last_changed: when that was, in seconds since the epoch; None if nobody knows.
     """
 
     uid: str
@@ -35,11 +38,13 @@ class ObservedSecret:
     deleting: bool
     marks: Marks | None
     last_manager: str | None
+    last_changed: float | None
 
     @classmethod
     def parse(cls, obj: Mapping[str, Any]) -> Self:
         """Read a Secret object of the API."""
         meta = obj["metadata"]
+        manager, changed = _last_change(meta)
         return cls(
             uid=meta["uid"],
             resource_version=meta["resourceVersion"],
@@ -51,7 +56,8 @@ class ObservedSecret:
             immutable=bool(obj.get("immutable")),
             deleting="deletionTimestamp" in meta,
             marks=Marks.parse(meta),
-            last_manager=_last_manager(meta),
+            last_manager=manager,
+            last_changed=changed,
         )
 
 
@@ -61,9 +67,13 @@ class SecretRecord:
 
     Attributes:
         intact: type, labels and data are what the marks say; the data was fingerprinted when it was seen.
+        keys: names of the keys that it has.
         current_key: the marks were made with the newest fingerprint key; else they are to be renewed.
         inputs: what the content was made from; replaced in memory once content from newer inputs proved equal.
-        deleted: the Secret is gone, and only its memory is kept until it is put back.
+        planned: id of the wave whose workloads were all found, those included that raced with the write.
+        restarted: uids that were restarted for the wave, some of which may have lost their mark since.
+        deleted: when the Secret was found to be gone, in seconds since the epoch; only its memory is kept until it is
+            put back. 0 while it is there.
     """
 
     uid: str
@@ -75,7 +85,10 @@ class SecretRecord:
     intact: bool
     current_key: bool
     wave: Wave | None
-    deleted: bool = False
+    keys: frozenset[str]
+    planned: str = ""
+    restarted: set[str] | frozenset[str] = frozenset()
+    deleted: float = 0.0
 
     @classmethod
     def of(cls, obj: Mapping[str, Any], *, installation: str, keyring: Keyring) -> Self | None:
@@ -106,12 +119,27 @@ class SecretRecord:
             intact=intact,
             current_key=all(key_id_of(mark.fingerprint) == keyring.current for mark in marks.keys.values()),
             wave=marks.wave,
+            keys=frozenset(sys.intern(key) for key in secret.data),
         )
 
     def keep_wave(self, before: SecretRecord) -> None:
         """Remember the wave that somebody took off the Secret, or that its older copy does not bear."""
         if self.revision < before.revision or (self.revision == before.revision and self.wave is None):
             self.wave = before.wave
+
+    def inherit(self, before: SecretRecord) -> None:
+        """Remember how far the wave was carried out, if it is the same one."""
+        if self.wave is not None and before.wave is not None and self.wave.id == before.wave.id:
+            self.planned, self.restarted = before.planned, before.restarted
+
+    def restarted_for(self, wave: Wave | None) -> Collection[str]:
+        """Uids that were restarted for a wave."""
+        same = wave is not None and self.wave is not None and wave.id == self.wave.id
+        return self.restarted if same else ()
+
+    def note_restart(self, uid: str) -> None:
+        """A workload was restarted for the wave."""
+        self.restarted = {*self.restarted, uid}
 
 
 def decode_data(obj: Mapping[str, Any]) -> dict[str, bytes]:
@@ -124,9 +152,10 @@ def encode_data(content: Mapping[str, bytes]) -> dict[str, str]:
     return {key: binascii.b2a_base64(value, newline=False).decode() for key, value in sorted(content.items())}
 
 
-def _last_manager(meta: Mapping[str, Any]) -> str | None:
+def _last_change(meta: Mapping[str, Any]) -> tuple[str | None, float | None]:
     entries = [entry for entry in meta.get("managedFields") or () if entry.get("manager") != names.FIELD_MANAGER]
     if not entries:
-        return None
+        return None, None
     newest = max(entries, key=lambda entry: str(entry.get("time", "")))
-    return str(newest.get("manager") or "") or None
+    time = newest.get("time")
+    return str(newest.get("manager") or "") or None, datetime.fromisoformat(time).timestamp() if time else None

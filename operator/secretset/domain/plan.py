@@ -6,7 +6,7 @@ decides what the Secret shall bear.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,7 +16,8 @@ from secretset.domain.fingerprint import Keyring, combine, key_id_of
 from secretset.domain.marks import MOST_REVISIONS, OWN_ANNOTATIONS, KeyMark, Marks
 from secretset.domain.names import Key
 from secretset.domain.observed import ObservedSecret, encode_data
-from secretset.domain.restarts import RestartRule, Wave, next_wave
+from secretset.domain.restarts import RestartRule
+from secretset.domain.waves import ABSENT, UNKNOWN, Wave, lost_wave, next_wave, revision_of
 from secretset.domain.workloads import Workload
 
 
@@ -45,12 +46,19 @@ class Delivered:
     Attributes:
         keys: name to (created, updated).
         restarted: id of the wave whose restarts were all made.
+        planned: id of the wave whose workloads were all found.
     """
 
     revision: int
     fingerprint: str
     restarted: str = ""
+    planned: str = ""
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def unrestarted(self) -> bool:
+        """Whether restarts for the last change may be left to do; the first delivery's are not counted."""
+        return self.revision > 1 and revision_of(self.restarted) != self.revision
 
 
 class Write(Enum):
@@ -71,7 +79,9 @@ class Assessment:
         drift: somebody else changed or deleted the Secret.
         revision: the revision that the content has.
         outdated: the Secret is an older copy of itself, whose wave is over.
+        unrestarted: the Secret was lost with its wave, and the status does not say that its restarts were all made.
         last_keys: name to (created, updated) of what was delivered last.
+        last_fingerprints: name to fingerprint of that, or `waves.UNKNOWN`.
     """
 
     write: Write
@@ -80,7 +90,9 @@ class Assessment:
     drift: bool
     revision: int
     outdated: bool
+    unrestarted: bool
     last_keys: Mapping[str, tuple[str, str]]
+    last_fingerprints: Mapping[str, str]
 
     @property
     def content_changed(self) -> bool:
@@ -104,13 +116,16 @@ def assess(
     memory = _newest(marks, delivered, keyring)
     changed: frozenset[str] = frozenset()
     last_keys: Mapping[str, tuple[str, str]] = {}
+    fingerprints: Mapping[str, str] = {}
     if isinstance(memory, Marks):
         changed = _changed(desired, memory.keys, keyring)
         last_keys = {name: (mark.created, mark.updated) for name, mark in memory.keys.items()}
+        fingerprints = {name: mark.fingerprint for name, mark in memory.keys.items()}
     elif memory is not None:
         same = same_content(desired.key, desired.content, memory.fingerprint, keyring)
         changed = frozenset() if same else frozenset(desired.content) | frozenset(memory.keys)
         last_keys = memory.keys
+        fingerprints = dict.fromkeys(last_keys, UNKNOWN)
     revision = memory.revision if memory else 1
     write = _write(desired, secret, marks, revision, keyring)
     drift = write is not Write.NONE and memory is not None and not changed
@@ -125,7 +140,9 @@ def assess(
         drift=drift,
         revision=revision,
         last_keys=last_keys,
+        last_fingerprints=fingerprints,
         outdated=marks is not None and memory is not None and 0 < marks.revision < memory.revision,
+        unrestarted=drift and isinstance(memory, Delivered) and memory.unrestarted,
     )
 
 
@@ -136,6 +153,7 @@ def compose(
     keyring: Keyring,
     previous: Wave | None,
     workloads: Iterable[Workload],
+    restarted: Collection[str] = (),
     timestamp: str,
     now: float,
 ) -> Marks:
@@ -146,7 +164,8 @@ def compose(
         assessment: what `assess` found.
         keyring: the installation's fingerprint keys.
         previous: the wave that is not over yet; never that of an older copy of the Secret.
-        workloads: of a consistent list of the namespace; looked at only if the content changed.
+        workloads: of the namespace, as they were last seen; looked at only if the content changed.
+        restarted: uids of those that are known to have been restarted for `previous`.
         timestamp: now, in RFC 3339.
         now: now, in seconds since the epoch.
     """
@@ -156,14 +175,30 @@ def compose(
         created, updated = assessment.last_keys.get(name, (timestamp, timestamp))
         keys[name] = KeyMark(fingerprint, created, timestamp if name in assessment.changed_keys else updated)
     wave = previous
-    if assessment.content_changed and desired.rule.automatic:
+    # The same decision, made again after a crash, must be the same wave: no clock in its id.
+    wave_id = f"{assessment.revision}-{desired.uid[:8]}-{combine(fingerprints)[-8:]}"
+    if desired.rule.automatic and (assessment.content_changed or assessment.first):
         wave = next_wave(
-            # The same decision, made again after a crash, must be the same wave: no clock in its id.
-            wave_id=f"{assessment.revision}-{desired.uid[:8]}-{combine(fingerprints)[-8:]}",
+            wave_id=wave_id,
             secret=desired.key.name,
-            changed_keys=assessment.changed_keys,
+            base=0 if assessment.first else assessment.revision - 1,
+            before=_before(desired, assessment),
+            same=lambda name, mark: _same(desired, keyring, name, mark),
             workloads=workloads,
             previous=previous,
+            restarted=restarted,
+            max_wait=desired.rule.max_wait,
+            now=now,
+        )
+        if assessment.first and not wave.targets:
+            wave = None  # nobody could have started without it
+    elif desired.rule.automatic and previous is None and assessment.unrestarted:
+        wave = lost_wave(
+            wave_id=wave_id,
+            secret=desired.key.name,
+            revision=assessment.revision,
+            workloads=workloads,
+            restarted=restarted,
             now=now,
         )
     newest = max((mark.updated for mark in keys.values()), default=timestamp)
@@ -197,6 +232,22 @@ def render(desired: Desired, marks: Marks, secret: ObservedSecret | None) -> dic
         "type": desired.key.kind.secret_type,
         "data": encode_data(desired.content),
     }
+
+
+def _before(desired: Desired, assessment: Assessment) -> dict[str, str]:
+    """What differs from before, with the fingerprints of before; at first delivery, of a new Secret, that is all."""
+    if assessment.first:
+        return dict.fromkeys(desired.content, ABSENT) if assessment.write is Write.CREATE else {}
+    last = assessment.last_fingerprints
+    return {name: last.get(name, ABSENT) for name in assessment.changed_keys}
+
+
+def _same(desired: Desired, keyring: Keyring, name: str, fingerprint: str) -> bool:
+    """Whether a key has the value that a fingerprint is of; one of a key that is gone counts as another."""
+    value = desired.content.get(name)
+    if value is None or fingerprint in {ABSENT, UNKNOWN}:
+        return value is None and fingerprint == ABSENT
+    return keyring.matches(fingerprint, desired.key, name, value)
 
 
 def _own_marks(desired: Desired, secret: ObservedSecret | None) -> Marks | None:

@@ -1,50 +1,66 @@
-"""What a workload uses of which Secret, and how its rollout stands: read from its object, kept as a small record."""
+"""Workloads that can be restarted: the kinds, and the small record that is kept of each."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from secretset.domain import names
-
-# The whole Secret is used, not single keys of it.
-ALL_KEYS: frozenset[str] | None = None
-
-Uses = Mapping[str, frozenset[str] | None]
+from secretset.domain import names, rollouts
+from secretset.domain.rollouts import Rollout
+from secretset.domain.uses import Uses, secret_uses
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadKind:
-    """A kind of workload that can be restarted; the table is open for more."""
+    """A kind of workload with a pod template at ``spec.template``; the table is open for more.
+
+    Attributes:
+        api: path of its group and version.
+        rollout: tells from an object how its rollout stands.
+        optional: a cluster need not know it.
+    """
 
     kind: str
     plural: str
+    rollout: Callable[[Mapping[str, Any]], Rollout]
     api: str = "apis/apps/v1"
+    optional: bool = False
+
+    @property
+    def group(self) -> str:
+        """The API group: `apps` of `apis/apps/v1`."""
+        return self.api.split("/")[1]
 
 
-DEPLOYMENT = WorkloadKind(kind="Deployment", plural="deployments")
-WORKLOAD_KINDS = (DEPLOYMENT,)
-
-
-class Rollout(StrEnum):
-    """How the rollout of a workload stands."""
-
-    CURRENT = "current"
-    RESTARTING = "restarting"
-    STALLED = "stalled"
-    PAUSED = "paused"
+DEPLOYMENT = WorkloadKind(kind="Deployment", plural="deployments", rollout=rollouts.deployment)
+STATEFUL_SET = WorkloadKind(kind="StatefulSet", plural="statefulsets", rollout=rollouts.stateful_set)
+DAEMON_SET = WorkloadKind(kind="DaemonSet", plural="daemonsets", rollout=rollouts.daemon_set)
+ROLLOUT = WorkloadKind(
+    kind="Rollout",
+    plural="rollouts",
+    rollout=rollouts.argo_rollout,
+    api="apis/argoproj.io/v1alpha1",
+    optional=True,
+)
+WORKLOAD_KINDS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, ROLLOUT)
+_BY_NAME = {entry.kind: entry for entry in WORKLOAD_KINDS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
-    """What is kept of a workload that uses Secrets.
+    """What is kept of a workload.
 
     Attributes:
-        uses: Secret name to the keys that the pod template reads by name, or ``ALL_KEYS``.
+        generation: counts what was changed of its spec: a template, a number of replicas.
+        uses: by Secret name, what its pods use of it.
+        account: name of the ServiceAccount that its pods run as; empty if its pod template stands elsewhere.
         marks: Secret name to the id of the wave that the workload was last restarted for.
+        restarted_for: what our annotation in its pod template says, and so in that of its newest pods.
+        selector: of its pods, as the API wants it in a query.
+        paused: why its restarts are held by those who run it, as part of a sentence; empty if they are not.
+        rollout: how its rollout stands.
     """
 
     kind: str
@@ -52,38 +68,41 @@ class Workload:
     name: str
     uid: str
     resource_version: str
+    generation: int
     uses: Uses
+    account: str
     marks: Mapping[str, str]
+    restarted_for: str
+    selector: str
+    paused: str
     rollout: Rollout
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}'"
 
     @property
     def path_kind(self) -> WorkloadKind:
         """The entry of the kind table."""
-        return next(entry for entry in WORKLOAD_KINDS if entry.kind == self.kind)
+        return _BY_NAME[self.kind]
+
+    def restarted_by(self, secret: str) -> bool:
+        """Whether its newest pods are of a restart for this Secret."""
+        return any(each.startswith(f"{secret}@") for each in self.restarted_for.split(","))
 
     def looks_like(self, other: Workload | None) -> bool:
         """Whether nothing differs that a set depends on."""
-        return other is not None and (self.uid, self.uses, self.marks, self.rollout) == (
-            other.uid,
-            other.uses,
-            other.marks,
-            other.rollout,
-        )
-
-    def uses_any(self, secret: str, keys: Iterable[str]) -> bool:
-        """Whether the pod template uses one of these keys of a Secret."""
-        if secret not in self.uses:
-            return False
-        used = self.uses[secret]
-        return used is None or not used.isdisjoint(keys)
+        return other is not None and all(getattr(self, name) == getattr(other, name) for name in _LOOK)
 
 
-def parse(kind: WorkloadKind, obj: Mapping[str, Any]) -> Workload | None:
-    """The record of a workload; None if its pod template uses no Secret."""
-    uses = secret_uses(obj["spec"].get("template", {}).get("spec") or {})
-    if not uses:
-        return None
-    meta = obj["metadata"]
+_LOOK = ("uid", "uses", "account", "marks", "paused", "rollout")
+_NOTHING: Uses = {}
+_UNMARKED: Mapping[str, str] = {}
+
+
+def parse(kind: WorkloadKind, obj: Mapping[str, Any]) -> Workload:
+    """The record of a workload."""
+    meta, spec = obj["metadata"], obj["spec"]
+    notes, template = meta.get("annotations") or {}, spec.get("template") or {}
     prefix = names.WAVE_MARK_PREFIX
     return Workload(
         kind=kind.kind,
@@ -91,61 +110,35 @@ def parse(kind: WorkloadKind, obj: Mapping[str, Any]) -> Workload | None:
         name=meta["name"],
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
-        uses=uses,
-        marks={k[len(prefix) :]: v for k, v in (meta.get("annotations") or {}).items() if k.startswith(prefix)},
-        rollout=_deployment_rollout(obj),
+        generation=meta.get("generation", 0),
+        uses=secret_uses(template, restart=notes.get(names.ANNOTATION_RESTART, "")) or _NOTHING,
+        account=sys.intern((template.get("spec") or {}).get("serviceAccountName") or "default") if template else "",
+        marks={k[len(prefix) :]: v for k, v in notes.items() if k.startswith(prefix)} or _UNMARKED,
+        restarted_for=((template.get("metadata") or {}).get("annotations") or {}).get(
+            names.ANNOTATION_RESTARTED_FOR, ""
+        ),
+        selector=_selector(spec.get("selector") or {}),
+        paused=_paused(spec, notes),
+        rollout=kind.rollout(obj),
     )
 
 
-def secret_uses(pod: Mapping[str, Any]) -> dict[str, frozenset[str] | None]:
-    """Every Secret that a pod spec reads into environment or files, with the keys it names.
-
-    Covers envFrom, env, secret volumes and projected volumes of all containers and init containers. Pod templates
-    cannot hold ephemeral containers, and pull secrets are used by kubelet, not by the pod.
-    """
-    uses: dict[str, set[str] | None] = {}
-    for name, keys in _references(pod):
-        known = uses.get(name, set())
-        uses[sys.intern(name)] = None if keys is None or known is None else known | keys
-    return {name: None if keys is None else frozenset(keys) for name, keys in uses.items()}
+def _paused(spec: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    if notes.get(names.ANNOTATION_PAUSED) == "true":
+        return f"is annotated {names.ANNOTATION_PAUSED}=true"
+    return "is paused (spec.paused)" if spec.get("paused") else ""
 
 
-def _references(pod: Mapping[str, Any]) -> Iterator[tuple[str, set[str] | None]]:
-    for container in (*(pod.get("containers") or ()), *(pod.get("initContainers") or ())):
-        for source in container.get("envFrom") or ():
-            if name := (source.get("secretRef") or {}).get("name"):
-                yield name, None
-        for variable in container.get("env") or ():
-            ref = (variable.get("valueFrom") or {}).get("secretKeyRef") or {}
-            if ref.get("name"):
-                yield ref["name"], {ref["key"]}
-    for volume in pod.get("volumes") or ():
-        secret = volume.get("secret") or {}
-        if name := secret.get("secretName"):
-            yield name, _items(secret)
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            secret = source.get("secret") or {}
-            if name := secret.get("name"):
-                yield name, _items(secret)
-
-
-def _items(secret: Mapping[str, Any]) -> set[str] | None:
-    """The keys that a volume takes from a Secret: those it lists, or all."""
-    items = secret.get("items")
-    return {item["key"] for item in items} if items else None
-
-
-def _deployment_rollout(obj: Mapping[str, Any]) -> Rollout:
-    """What `kubectl rollout status` would say (kubectl's `DeploymentStatusViewer`)."""
-    spec, status = obj["spec"], obj.get("status") or {}
-    if spec.get("paused"):
-        return Rollout.PAUSED
-    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return Rollout.RESTARTING
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return Rollout.STALLED
-    wanted = spec.get("replicas", 1)
-    updated = status.get("updatedReplicas", 0)
-    done = updated >= wanted and status.get("replicas", 0) <= updated and status.get("availableReplicas", 0) >= updated
-    return Rollout.CURRENT if done else Rollout.RESTARTING
+def _selector(selector: Mapping[str, Any]) -> str:
+    """A label selector in the form of a query (`labels.Selector.String` in k8s.io/apimachinery)."""
+    parts = [f"{name}={value}" for name, value in sorted((selector.get("matchLabels") or {}).items())]
+    for entry in selector.get("matchExpressions") or ():
+        name, values = entry["key"], ",".join(entry.get("values") or ())
+        match entry["operator"]:
+            case "Exists":
+                parts.append(name)
+            case "DoesNotExist":
+                parts.append(f"!{name}")
+            case operator:
+                parts.append(f"{name} {operator.lower()} ({values})")
+    return sys.intern(",".join(parts))

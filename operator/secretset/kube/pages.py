@@ -9,17 +9,18 @@ from secretset.kube import errors
 from secretset.kube.client import Client
 
 _LARGEST = 500
+_FIRST_ONLY = ("resourceVersion", "resourceVersionMatch")  # a continue token says that itself
 
 
 async def pages(
     client: Client, path: str, params: Mapping[str, str] | None = None, *, accept: str | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """The pages of a list from a quorum, all of one version; smaller ones where a page would be too long.
+    """The pages of a list, from a quorum, all of one version; smaller ones where a page would be too long.
 
     Args:
         client: of the cluster.
         path: of the list.
-        params: selectors.
+        params: selectors, and the version to read if it is not the newest.
         accept: metadata only, or whole objects.
 
     Raises:
@@ -29,7 +30,11 @@ async def pages(
     """
     token, limit = "", _LARGEST
     while True:
-        query = {**(params or {}), "limit": str(limit), **({"continue": token} if token else {})}
+        query = {**(params or {}), "limit": str(limit)}
+        if token:
+            query["continue"] = token
+            for name in _FIRST_ONLY:
+                query.pop(name, None)
         try:
             page = await client.get(path, query, accept=accept)
         except errors.AnswerTooLong:

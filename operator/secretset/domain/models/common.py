@@ -138,6 +138,41 @@ class SecretValue(Model):
     )
 
 
+# Go's form of a duration (metav1.Duration) as far as windows need it: "4h", "1h30m", "90m".
+DURATION_PATTERN = "([0-9]{1,6}[hms]){1,3}"
+WINDOW_MIN_SECONDS = 60
+WINDOW_MAX_SECONDS = 7 * 86400
+DURATION_RULE = "must be a time from 1m to 168h, such as '4h' or '1h30m'"
+
+
+class RestartWindow(Model):
+    """When restarts may happen, in the words of a CronJob; `domain.windows` reads what no schema can check."""
+
+    schedule: str = Field(
+        min_length=1,
+        max_length=128,
+        description="When the window opens: minute, hour, day of month, month and day of week, such as '0 2 * * 6', or "
+        "@hourly, @daily, @weekly, @monthly, @yearly.",
+    )
+    duration: str = Field(
+        max_length=16,
+        description="How long it stays open each time, such as '4h' or '1h30m': one minute to seven days.",
+        json_schema_extra=rules(
+            cel(
+                f"self.matches('^{DURATION_PATTERN}$') && duration(self) >= duration('{WINDOW_MIN_SECONDS}s')"
+                f" && duration(self) <= duration('{WINDOW_MAX_SECONDS}s')",
+                DURATION_RULE,
+            )
+        ),
+    )
+    time_zone: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="IANA name of the time zone that the schedule is in, such as Europe/Berlin. Absent: UTC.",
+    )
+
+
 class RestartSpec(Model):
     """When and how the workloads that use the Secret are restarted."""
 
@@ -163,6 +198,11 @@ class RestartSpec(Model):
         ge=1,
         le=1000,
         description="At most this many workloads of the set roll at a time. Absent: no limit.",
+    )
+    window: RestartWindow | None = Field(
+        default=None,
+        description="Restarts begin only while this window is open; content is delivered at once all the same. Absent: "
+        "at any time.",
     )
 
 

@@ -175,7 +175,8 @@ class RegionStatus(Model):
     conditions: list[Condition] | None = Field(
         default=None,
         description="Reachable: whether the API server of its cluster answers. Authorized: whether the operator may do "
-        "all that its sets need there. Default, where the Region is marked so: whether it is the one that counts.",
+        "all that its sets need there. BindPolicy: whether pods there are bound by the annotation secretset.dev/bind. "
+        "Default, where the Region is marked so: whether it is the one that counts.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 
