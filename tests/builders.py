@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from secretset.domain import names, record, regions, workloads
 from secretset.domain.names import Kind
-from secretset.domain.workloads import Workload
+from secretset.domain.workloads import Workload, WorkloadKind
 
 
 def at(second: int) -> str:
@@ -119,56 +119,80 @@ def organization(name: str, *, second: int = 0, default: str | None = None, **la
     return regions.Organization(name=name, created=at(second), labels=labels, default_region=default)
 
 
-class DeploymentBuilder(Built):
-    """A Deployment whose rollout is complete, unless something else is said."""
+class WorkloadBuilder(Built):
+    """A workload whose rollout is complete, unless something else is said."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, kind: WorkloadKind, name: str, **status: Any) -> None:
         super().__init__(name, "team-us")
-        self._pod: dict[str, Any] = {"containers": [{"name": "main"}]}
-        self._spec = {"replicas": 1, "template": {"spec": self._pod}}
-        self._status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+        self._kind = kind
+        self._template: dict[str, Any] = {"spec": {"containers": [{"name": "main"}]}}
+        self._spec = {"replicas": 1, "template": self._template}
+        self._status = {"observedGeneration": 1} | status
 
-    def env_from(self, secret: str, *, init: bool = False) -> Self:
-        self._container(init=init).setdefault("envFrom", []).append({"secretRef": {"name": secret}})
+    def env_from(self, secret: str, *, init: bool = False, optional: bool = False) -> Self:
+        ref = {"name": secret} | _optional(optional)
+        self._container(init=init).setdefault("envFrom", []).append({"secretRef": ref})
         return self
 
-    def env(self, secret: str, *keys: str, init: bool = False) -> Self:
+    def env(self, secret: str, *keys: str, init: bool = False, optional: bool = False) -> Self:
         for key in keys:
-            variable = {"name": f"V_{key}", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+            ref = {"name": secret, "key": key} | _optional(optional)
+            variable = {"name": f"V_{key}", "valueFrom": {"secretKeyRef": ref}}
             self._container(init=init).setdefault("env", []).append(variable)
         return self
 
-    def volume(self, secret: str, *items: str) -> Self:
-        return self._mounted({"secret": {"secretName": secret} | _items(items)})
+    def volume(self, secret: str, *items: str, optional: bool = False) -> Self:
+        return self._mounted({"secret": {"secretName": secret} | _items(items) | _optional(optional)})
 
-    def projected(self, secret: str, *items: str) -> Self:
-        return self._mounted({"projected": {"sources": [{"secret": {"name": secret} | _items(items)}]}})
+    def projected(self, secret: str, *items: str, optional: bool = False) -> Self:
+        return self._mounted(
+            {"projected": {"sources": [{"secret": {"name": secret} | _items(items) | _optional(optional)}]}}
+        )
+
+    def sub_path(self) -> Self:
+        """The volumes are mounted by a sub-path."""
+        self._container().setdefault("volumeMounts", []).append({"name": "v", "mountPath": "/v", "subPath": "x"})
+        return self
+
+    def pulling_with(self, secret: str) -> Self:
+        self._template["spec"].setdefault("imagePullSecrets", []).append({"name": secret})
+        return self
+
+    def bound(self, text: str) -> Self:
+        return self._template_annotated(names.ANNOTATION_BIND, text)
+
+    def restarting(self, rule: str) -> Self:
+        """Annotated with what it says about its restarts."""
+        return self.annotated(**{names.ANNOTATION_RESTART: rule})
 
     def restarted_for(self, secret: str, wave: str) -> Self:
         self._meta.setdefault("annotations", {})[names.wave_mark(secret)] = wave
-        return self
+        return self._template_annotated(names.ANNOTATION_RESTARTED_FOR, f"{secret}@{wave}")
 
     def paused(self) -> Self:
         return self.with_spec(paused=True)
 
     def rolling(self) -> Self:
-        return self.with_status(updatedReplicas=0)
+        return self.with_meta(generation=2).with_status(observedGeneration=1)
 
     def stalled(self) -> Self:
         return self.with_status(conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}])
 
     def workload(self) -> Workload:
-        parsed = workloads.parse(workloads.DEPLOYMENT, self.object())
-        assert parsed is not None, "it uses no Secret"
-        return parsed
+        return workloads.parse(self._kind, self.object())
 
-    def _container(self, *, init: bool) -> dict[str, Any]:
-        containers = self._pod.setdefault("initContainers", [{"name": "init"}]) if init else self._pod["containers"]
+    def _template_annotated(self, name: str, text: str) -> Self:
+        self._template.setdefault("metadata", {}).setdefault("annotations", {})[name] = text
+        return self
+
+    def _container(self, *, init: bool = False) -> dict[str, Any]:
+        pod = self._template["spec"]
+        containers = pod.setdefault("initContainers", [{"name": "init"}]) if init else pod["containers"]
         first: dict[str, Any] = containers[0]
         return first
 
     def _mounted(self, volume: dict[str, Any]) -> Self:
-        self._pod.setdefault("volumes", []).append({"name": "v"} | volume)
+        self._template["spec"].setdefault("volumes", []).append({"name": "v"} | volume)
         return self
 
 
@@ -176,5 +200,24 @@ def _items(items: tuple[str, ...]) -> dict[str, Any]:
     return {"items": [{"key": key, "path": key} for key in items]} if items else {}
 
 
-def deployment(name: str = "web") -> DeploymentBuilder:
-    return DeploymentBuilder(name)
+def _optional(optional: bool) -> dict[str, Any]:
+    return {"optional": True} if optional else {}
+
+
+def deployment(name: str = "web") -> WorkloadBuilder:
+    counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    return WorkloadBuilder(workloads.DEPLOYMENT, name, **counts)
+
+
+def stateful_set(name: str = "web") -> WorkloadBuilder:
+    counts = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
+    return WorkloadBuilder(workloads.STATEFUL_SET, name, **counts, currentRevision="r1", updateRevision="r1")
+
+
+def daemon_set(name: str = "web") -> WorkloadBuilder:
+    counts = {"desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1}
+    return WorkloadBuilder(workloads.DAEMON_SET, name, **counts)
+
+
+def argo_rollout(name: str = "web") -> WorkloadBuilder:
+    return WorkloadBuilder(workloads.ROLLOUT, name, phase="Healthy").with_status(observedGeneration="1")

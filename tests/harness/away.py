@@ -108,9 +108,9 @@ class Away(Org):
         done = self.cluster.kubectl("get", kind, name, "-n", self.name, "-o", "json", "--ignore-not-found").stdout
         return dict(json.loads(done)) if done.strip() else {}
 
-    def generation(self, deployment: str) -> int:
-        """Of a Deployment in the region: grows with each restart."""
-        return int(self.found(deployment, "deployment")["metadata"]["generation"])
+    def generation(self, name: str, kind: str = "deployment") -> int:
+        """Of a workload in the region: grows with each restart."""
+        return int(self.found(name, kind)["metadata"]["generation"])
 
     def region_status(self) -> dict[str, Any]:
         """The status of the Region, if it speaks of the present generation; else empty."""
@@ -119,8 +119,9 @@ class Away(Org):
         return status if obj and status.get("observedGeneration") == obj["metadata"]["generation"] else {}
 
     def conditions(self) -> Mapping[str, str]:
-        """Type to status of the Region's conditions."""
-        return {each["type"]: each["status"] for each in self.region_status().get("conditions") or ()}
+        """Type to status of the Region's conditions that are about the link."""
+        found = self.region_status().get("conditions") or ()
+        return {each["type"]: each["status"] for each in found if each["type"] != "BindPolicy"}
 
     def region_events(self) -> list[tuple[str, str]]:
         """(reason, message) of the events on the Region, oldest first."""

@@ -184,17 +184,17 @@ class Org:
         items = sorted(json.loads(done.stdout)["items"], key=lambda item: item["eventTime"] or "")
         return [(item["reason"], item["message"]) for item in items]
 
-    def generation(self, deployment: str) -> int:
-        """Of a Deployment in the regional namespace: grows with each restart."""
-        obj = self.get("deployment", deployment, namespace=self.regional)
+    def generation(self, name: str, kind: str = "deployment") -> int:
+        """Of a workload in the regional namespace: grows with each restart."""
+        obj = self.get(kind, name, namespace=self.regional)
         assert obj is not None
         return int(obj["metadata"]["generation"])
 
-    def restarts(self, deployment: str) -> int:
-        """How often the operator restarted a Deployment in the regional namespace."""
+    def restarts(self, name: str, kind: str = "deployment") -> int:
+        """How often the operator restarted a workload in the regional namespace."""
         mine = [event for event in writes(self.plane) if event["responseStatus"]["code"] < 300]
         regional = [event for event in mine if event["objectRef"].get("namespace") == self.regional]
-        return described(regional).count(f"patch deployments {deployment}")
+        return described(regional).count(f"patch {kind.lower()}s {name}")
 
     def writes(self) -> list[str]:
         """What the operator wrote in this organization and its regional namespace, in order."""

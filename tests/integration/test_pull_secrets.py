@@ -164,26 +164,42 @@ def test_a_retained_pull_secret_stays_attached(org: Org) -> None:
     assert attached(org, "one") == ["regcred"]
 
 
-def test_a_rotated_password_restarts_nothing(org: Org) -> None:
+def test_who_pulls_with_it_is_bound_and_restarted_only_if_asked(org: Org) -> None:
+    """By its own reference, or by its ServiceAccount."""
+    account(org, "build")
     org.source()
-    org.deployment("web", {"imagePullSecrets": [{"name": "regcred"}]})
-    org.deployment("reader", env_from("regcred"))
-    pull_secret(org)
+    users: dict[str, dict[str, Any]] = {
+        "web": {"imagePullSecrets": [{"name": "regcred"}]},
+        "built": {"serviceAccountName": "build"},
+        "reader": env_from("regcred"),
+    }
+    for name, pod in users.items():
+        org.deployment(name, pod)
+    org.deployment("bystander", {})
+    pull_secret(org, serviceAccounts=["build"])
     ready(org)
+
+    def current() -> list[str]:
+        workloads = org.status("regcred", KIND).get("workloads") or {}
+        return [each["name"] for each in workloads.get("items") or () if each["state"] == "current"]
+
+    eventually(lambda: current() == sorted(users), "the binding")
     password = org.canary()
     org.source("src", a=password)
     eventually(lambda: password.encode() in org.values("regcred")[".dockerconfigjson"], seconds=3)
     eventually(lambda: org.status("regcred", KIND).get("revision") == 2)
     time.sleep(1.0)
-    assert (org.generation("web"), org.generation("reader")) == (1, 1)
+    assert current() == sorted(users)
+    assert {org.generation(name) for name in users} == {1}
 
-
-def test_auto_restarts_who_reads_it_as_a_file_but_not_who_pulls_with_it(org: Org) -> None:
-    org.source()
-    org.deployment("web", {"imagePullSecrets": [{"name": "regcred"}]})
-    org.deployment("reader", env_from("regcred"))
-    pull_secret(org, restart={"policy": "Auto"})
-    ready(org)
+    pull_secret(org, serviceAccounts=["build"], restart={"policy": "Auto"})
+    time.sleep(0.5)  # asks for no restart that was not made
     org.source("src", a=org.canary())
-    eventually(lambda: org.restarts("reader") == 1)
-    assert org.restarts("web") == 0
+    eventually(lambda: org.status("regcred", KIND).get("revision") == 3)
+    eventually(lambda: current() == sorted(users), "the rollout")
+    assert {name: org.restarts(name) for name in users} == dict.fromkeys(users, 1)
+    assert {org.generation(name) for name in users} == {2}
+    # Who leaves the account is bound no more.
+    org.deployment("built", {"serviceAccountName": "default"})
+    eventually(lambda: current() == ["reader", "web"], "the binding")
+    assert org.generation("bystander") == 1

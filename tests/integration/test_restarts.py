@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
-import itertools
-import json
 import time
 from typing import Any
 
-import pytest
-
-from harness import OperatorProcess, Org, env_from, env_key, eventually, holds, value_from, writes
+from harness import OperatorProcess, Org, env_from, env_key, eventually, holds, value_from
+from harness.rolling import DATA, assert_restarted, change, counts, metric, one_user, restarted, settled
 
 Pod = dict[str, Any]
 IMAGE = {"name": "app", "image": "app:1"}
@@ -32,51 +28,12 @@ USES_A: dict[str, Pod] = {
 USES_NONE: dict[str, Pod] = {"other": env_from("somebody-elses"), "plain": {}}
 
 
-def counts(org: Org) -> dict[str, int]:
-    found: dict[str, int] = org.status().get("workloads") or {}
-    return found
-
-
-def rolled_out(org: Org) -> tuple[str, str]:
-    conditions = org.status().get("conditions") or []
-    return next(((c["status"], c["reason"]) for c in conditions if c["type"] == "RolledOut"), ("", ""))
-
-
-def settled(org: Org, *, revision: int, bound: int) -> None:
-    """Wait until a revision is in place and all workloads that use it run with it."""
-    everybody = {"bound": bound, "current": bound, "restarting": 0, "stalled": 0, "held": 0}
-    eventually(lambda: org.status().get("revision") == revision, f"revision {revision}")
-    eventually(lambda: counts(org) == everybody and rolled_out(org) == ("True", "RolloutComplete"), "the rollout")
-
-
-def change(org: Org, *keys: str) -> None:
-    """New values for keys of the source."""
-    body = json.dumps({"stringData": {key: org.canary() for key in keys}})
-    org.kubectl("patch", "secret", "src", "-p", body)
-
-
-def one_user(org: Org, **spec: Any) -> None:
-    """A set that one Deployment, `web`, uses."""
-    org.source("src", a=org.canary(), b=org.canary())
-    org.deployment("web", env_key("app", "A"))
-    org.secret_set(data={"A": value_from("src", "a"), "B": value_from("src", "b")}, **spec)
-    settled(org, revision=1, bound=1)
-
-
-def assert_restarted(org: Org, times: int, *, generation: int | None = None) -> None:
-    """Now, and still a moment later."""
-    assert org.restarts("web") == times
-    time.sleep(1.0)
-    assert org.restarts("web") == times
-    assert org.generation("web") == (times + 1 if generation is None else generation)
-
-
 def test_exactly_the_users_of_what_changed_restart(org: Org) -> None:
     everyone = {**USES_ALL, **USES_A, **USES_NONE}
     for name, pod in everyone.items():
         org.deployment(name, pod)
     org.source("src", a=org.canary(), b=org.canary())
-    org.secret_set(data={"A": value_from("src", "a"), "B": value_from("src", "b")})
+    org.secret_set(data=DATA)
     users = len(USES_ALL) + len(USES_A)
     settled(org, revision=1, bound=users)
     assert {org.generation(name) for name in everyone} == {1}  # nothing restarts at the first delivery
@@ -84,32 +41,40 @@ def test_exactly_the_users_of_what_changed_restart(org: Org) -> None:
     change(org, "a")
     settled(org, revision=2, bound=users)
     expected = dict.fromkeys([*USES_ALL, *USES_A], 1) | dict.fromkeys(USES_NONE, 0)
-    assert {name: org.restarts(name) for name in everyone} == expected
+    assert restarted(org, *everyone) == expected
     assert {name: org.generation(name) - 1 for name in everyone} == expected
-    told = ", ".join(sorted([*USES_ALL, *USES_A]))
+    told = ", ".join(sorted(f"deployment/{name}" for name in [*USES_ALL, *USES_A]))
     assert ("Restarted", f"Restarted for revision 2: {told}") in org.events()
 
     change(org, "b")
     settled(org, revision=3, bound=users)
     expected |= dict.fromkeys(USES_ALL, 2)
-    assert {name: org.restarts(name) for name in everyone} == expected
+    assert restarted(org, *everyone) == expected
     assert {name: org.generation(name) - 1 for name in everyone} == expected
 
 
 def test_never_means_never(org: Org) -> None:
-    one_user(org, restart={"policy": "Never"})
+    one_user(org, off=True, restart={"policy": "Never"})
     change(org, "a")
-    settled(org, revision=2, bound=1)
+    settled(org, revision=2, bound=1, off=True)
     assert_restarted(org, 0)
 
 
-def test_ten_changes_in_the_quiet_window_are_one_restart(org: Org) -> None:
-    one_user(org, restart={"quietSeconds": 2, "maxWaitSeconds": 30})
-    for _ in range(10):
-        change(org, "a")
+def test_twenty_changes_of_single_keys_are_one_restart(org: Org, operator: OperatorProcess) -> None:
+    names = [f"k{number}" for number in range(20)]
+    org.source_of({name: org.canary() for name in names})
+    org.deployment("web", env_from("app"))
+    data = {name: value_from("src", name) for name in names}
+    org.secret_set(data=data, restart={"quietSeconds": 2, "maxWaitSeconds": 60})
+    settled(org, revision=1, bound=1)
+    before = metric(operator, "secretset_changes_coalesced_total")
+    for name in names:
+        change(org, name)
     eventually(lambda: org.restarts("web") == 1)
-    settled(org, revision=org.status()["revision"], bound=1)
+    revision = org.status()["revision"]
+    settled(org, revision=revision, bound=1)
     assert_restarted(org, 1)
+    assert metric(operator, "secretset_changes_coalesced_total") - before == revision - 2
 
 
 def test_a_stream_of_changes_cannot_put_restarts_off_for_ever(org: Org) -> None:
@@ -130,22 +95,22 @@ def test_undo_brings_no_further_restart(org: Org) -> None:
     assert_restarted(org, 1, generation=3)
 
 
-@pytest.mark.parametrize("how", [["apply"], ["replace"]], ids=lambda how: how[0])
-def test_the_old_manifest_brings_no_further_restart(org: Org, how: list[str]) -> None:
+def test_the_old_manifest_brings_no_further_restart(org: Org) -> None:
     """Whoever deploys again does not know our annotations; `replace` takes them away."""
     one_user(org)
     change(org, "a")
     settled(org, revision=2, bound=1)
-    if how == ["apply"]:
-        org.deployment("web", env_key("app", "A"))
-    else:
-        found = org.get("deployment", "web", namespace=org.regional) or {}
-        manifest = found["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
-        org.there("replace", "-f", "-", input=manifest)
-        left = (org.get("deployment", "web", namespace=org.regional) or {})["metadata"].get("annotations", {})
-        assert not [name for name in left if name.startswith("secretset.dev/")]
+    org.deployment("web", env_key("app", "A"))
+    assert_restarted(org, 1, generation=2)
+    found = org.get("deployment", "web", namespace=org.regional) or {}
+    manifest = found["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+    org.there("replace", "-f", "-", input=manifest)
+    left = (org.get("deployment", "web", namespace=org.regional) or {})["metadata"].get("annotations", {})
+    assert not [name for name in left if name.startswith("secretset.dev/")]
+    assert_restarted(org, 1, generation=3)
+    org.there("replace", "--force", "-f", "-", input=manifest)
+    assert_restarted(org, 1, generation=1)
     settled(org, revision=2, bound=1)
-    assert_restarted(org, 1, generation=2 if how == ["apply"] else 3)
 
 
 def test_labels_and_words_restart_nothing(org: Org) -> None:
@@ -156,9 +121,7 @@ def test_labels_and_words_restart_nothing(org: Org) -> None:
     org.there("label", "deployment", "web", "team=x")
     org.there("annotate", "deployment", "web", "note=x")
     org.there("scale", "deployment", "web", "--replicas=2")
-    org.secret_set(
-        data={"A": value_from("src", "a"), "B": value_from("src", "b")}, description="words", metadata={"owner": "x"}
-    )
+    org.secret_set(data=DATA, description="words", metadata={"owner": "x"})
     settled(org, revision=1, bound=1)
     assert_restarted(org, 0, generation=3)  # for the note and the scaling
 
@@ -190,68 +153,17 @@ def test_other_namespaces_are_left_alone(org: Org) -> None:
 def test_a_workload_that_is_new_or_gone_meanwhile_is_no_matter(org: Org) -> None:
     one_user(org, restart={"quietSeconds": 2})
     org.deployment("gone", env_from("app"))
-    eventually(lambda: counts(org).get("bound") == 2)
+    org.deployment("again", env_from("app"))
+    eventually(lambda: counts(org).get("bound") == 3)
     change(org, "a")
     eventually(lambda: org.status().get("revision") == 2)
-    org.there("delete", "deployment", "gone")
-    org.deployment("new", env_from("app"))  # its pods start with what is there now
+    org.there("delete", "deployment", "gone", "again")
+    for name in ("new", "again"):  # their pods start with what is there now
+        org.deployment(name, env_from("app"))
     eventually(lambda: org.restarts("web") == 1)
-    settled(org, revision=2, bound=2)
-    assert_restarted(org, 1)
-    assert org.generation("new") == 1
-
-
-def test_one_at_a_time(org: Org) -> None:
-    names = ["one", "two", "three"]
-    for name in names:
-        _slow(org, name, seconds=1)
-    org.source()
-    org.secret_set(restart={"maxConcurrent": 1})
-    settled(org, revision=1, bound=3)
-    change(org, "a")
-    eventually(lambda: rolled_out(org) == ("False", "RollingOut"))
     settled(org, revision=2, bound=3)
-    patched = [
-        datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
-        for event in writes(org.plane)
-        if event["objectRef"].get("namespace") == org.regional and event["objectRef"]["resource"] == "deployments"
-    ]
-    assert len(patched) == 3
-    assert all(after - before > 0.9 for before, after in itertools.pairwise(patched))
-
-
-def test_a_paused_workload_is_held_and_restarted_afterwards(org: Org) -> None:
-    one_user(org)
-    org.deployment("other", env_from("app"))
-    settled(org, revision=1, bound=2)
-    org.there("rollout", "pause", "deployment/web")
-    change(org, "a")
-    eventually(lambda: counts(org) == {"bound": 2, "current": 1, "restarting": 0, "stalled": 0, "held": 1})
-    assert rolled_out(org) == ("False", "RolloutHeld")
-    assert (org.restarts("web"), org.restarts("other")) == (0, 1)
-    org.there("rollout", "resume", "deployment/web")
-    settled(org, revision=2, bound=2)
-    assert_restarted(org, 1, generation=4)  # pause, resume, restart
-    assert org.restarts("other") == 1
-
-
-def test_a_rollout_that_does_not_get_on_is_told(org: Org) -> None:
-    org.source()
-    _slow(org, "web", seconds=1)
-    org.secret_set()
-    settled(org, revision=1, bound=1)
-    body = {
-        "spec": {
-            "progressDeadlineSeconds": 2,
-            "template": {"metadata": {"annotations": {"pod-ready.stage.kwok.x-k8s.io/delay": "1000h"}}},
-        }
-    }
-    org.there("patch", "deployment", "web", "-p", json.dumps(body))
-    change(org, "a")
-    eventually(lambda: counts(org).get("stalled") == 1)
-    eventually(lambda: rolled_out(org) == ("False", "RolloutStalled"))
-    assert org.status()["phase"] == "ready"
-    assert org.restarts("web") == 1
+    assert_restarted(org, 1)
+    assert restarted(org, "gone", "again", "new") == {"gone": 0, "again": 0, "new": 0}
 
 
 def test_killed_between_change_and_restart(org: Org, operator: OperatorProcess) -> None:
@@ -266,36 +178,14 @@ def test_killed_between_change_and_restart(org: Org, operator: OperatorProcess) 
     assert_restarted(org, 1)
 
 
-def test_a_change_while_the_operator_was_away(org: Org, operator: OperatorProcess) -> None:
+def test_a_change_while_the_operator_was_away_and_none(org: Org, operator: OperatorProcess) -> None:
     one_user(org)
     operator.kill()
     change(org, "a")
     operator.start()
     settled(org, revision=2, bound=1)
     assert_restarted(org, 1)
-
-
-def test_a_start_writes_nothing(org: Org, operator: OperatorProcess) -> None:
-    one_user(org)
-    change(org, "a")
-    settled(org, revision=2, bound=1)
     before = org.writes()
     operator.restart()
     holds(lambda: org.writes() == before, seconds=2)
     assert_restarted(org, 1)
-
-
-def _slow(org: Org, name: str, *, seconds: int) -> None:
-    """A Deployment whose pods take their time to become ready."""
-    delay = {"pod-ready.stage.kwok.x-k8s.io/delay": f"{seconds}s"}
-    org.apply(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name, "namespace": org.regional},
-            "spec": {
-                "selector": {"matchLabels": {"app": name}},
-                "template": {"metadata": {"labels": {"app": name}, "annotations": delay}, "spec": env_from("app")},
-            },
-        }
-    )

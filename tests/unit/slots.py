@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,7 +13,8 @@ from secretset.domain.fingerprint import Keyring
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import ObservedSecret, SecretRecord
 from secretset.domain.plan import Assessment, Delivered, Desired, Write
-from secretset.domain.restarts import RestartRule, Wave
+from secretset.domain.restarts import Managed, Outlook, RestartRule, outlook
+from secretset.domain.waves import Wave, unfinished
 from secretset.domain.workloads import Workload
 
 KEYRING = Keyring(keys={"k1": b"1" * 32, "k0": b"0" * 32}, current="k1")
@@ -84,22 +85,28 @@ class Slot:
         *,
         workloads: Iterable[Workload] = (),
         remembered: Wave | None = None,
+        restarted: Collection[str] = (),
         keyring: Keyring = KEYRING,
-        second: int = 0,
+        second: float = 0,
     ) -> Assessment:
-        """Assess, and write what has to be written; ``remembered`` is the wave of a Secret that was lost."""
+        """Assess, and write what has to be written.
+
+        ``remembered`` is the wave of a Secret that was lost, ``restarted`` who is known to have been restarted for it.
+        """
         assessment = self.assess(desired, delivered, keyring)
         self.writes.append(assessment.write)
         if assessment.write is Write.NONE:
             return assessment
         seen = self.secret if self.obj else None
+        wave = seen.marks.wave if seen and seen.marks and not assessment.outdated else None
         marks = plan.compose(
             desired,
             assessment,
             keyring=keyring,
-            previous=seen.marks.wave if seen and seen.marks and not assessment.outdated else remembered,
+            previous=unfinished(wave or remembered, delivered.restarted if delivered else ""),
             workloads=workloads,
-            timestamp=at(second),
+            restarted=restarted,
+            timestamp=at(int(second)),
             now=EPOCH + second,
         )
         new = plan.render(desired, marks, seen if assessment.write is Write.UPDATE else None)
@@ -114,6 +121,16 @@ class Slot:
         assert marks is not None
         keys = {name: (mark.created, mark.updated) for name, mark in marks.keys.items()}
         return Delivered(revision=marks.revision, fingerprint=marks.fingerprint, keys=keys)
+
+    def outlook(self, workloads: Iterable[Workload], delivered: Delivered | None = None, second: float = 0) -> Outlook:
+        """What is to be done for the users of the Secret, and how they stand; as `controller.scene` asks for it."""
+        marks = self.secret.marks
+        assert marks is not None
+        wave = unfinished(marks.wave, delivered.restarted if delivered else "")
+        managed = Managed(keys=self.secret.data, wave=wave, rule=AT_ONCE)
+        users = [workload for workload in workloads if OWNER.name in workload.uses]
+        look = {OWNER.name: managed}.get
+        return outlook(OWNER.name, revision=marks.revision, users=users, look=look, stuck={}, now=EPOCH + second)
 
     def _stored(self, obj: dict[str, Any]) -> Self:
         self._count += 1

@@ -11,10 +11,10 @@ from builders import at
 from secretset.domain import names
 from secretset.domain.marks import OWN_ANNOTATIONS, KeyMark, Marks
 from secretset.domain.names import Key, Kind
-from secretset.domain.restarts import Wave
+from secretset.domain.waves import Wave
 from unit.slots import INSTALLATION, OWNER, UID
 
-WAVE = Wave(id="3-u", since=1.5, changed=2.5, targets=("uid-a", "uid-b"))
+WAVE = Wave(id="3-u", since=1.5, changed=2.5, targets={"uid-a": 1, "uid-b": 7})
 MARKS = Marks(
     installation=INSTALLATION,
     owner=OWNER,
@@ -41,7 +41,7 @@ def test_marks_survive_the_secret() -> None:
     st.dictionaries(st.text(max_size=8), st.builds(KeyMark, st.text(max_size=8), st.just(at(0)), st.just(at(1)))),
     st.integers(0, 999_999_999),
     st.none()
-    | st.builds(Wave, id=st.text(), since=st.floats(0, 1e10), changed=st.floats(0, 1e10), targets=st.just(())),
+    | st.builds(Wave, id=st.text(), since=st.floats(0, 1e10), changed=st.floats(0, 1e10), targets=st.just({})),
 )
 def test_any_marks_survive_the_secret(keys: dict[str, KeyMark], revision: int, wave: Wave | None) -> None:
     marks = Marks(installation="i", owner=OWNER, owner_uid="u", revision=revision, keys=keys, wave=wave)

@@ -74,7 +74,7 @@ def test_a_record_keeps_what_a_pass_needs() -> None:
     assert (record.owner, record.owner_uid, record.uid) == (OWNER, UID, slot.secret.uid)
     assert (record.revision, record.inputs, record.intact, record.deleted) == (2, "inputs-2", True, False)
     assert record.wave is not None
-    assert record.wave.targets == ("uid-web",)
+    assert record.wave.targets == {"uid-web": 1}
 
 
 def test_an_intact_secret_verifies_under_an_old_fingerprint_key_but_not_under_a_lost_one() -> None:

@@ -19,10 +19,11 @@ WEB = deployment("web").env_from("app").workload()
 ONLY_A = deployment("only-a").env("app", "A").workload()
 ONLY_B = deployment("only-b").env("app", "B").workload()
 ALL = (WEB, ONLY_A, ONLY_B)
+NEVER = RestartRule(automatic=False, quiet=0.0, max_wait=0.0)
 
 
 def targets(slot: Slot) -> tuple[str, ...]:
-    return slot.wave.targets if slot.wave else ()
+    return tuple(sorted(slot.wave.targets)) if slot.wave else ()
 
 
 def test_a_first_delivery_creates_and_restarts_nothing() -> None:
@@ -32,6 +33,20 @@ def test_a_first_delivery_creates_and_restarts_nothing() -> None:
     assert slot.wave is None
     assert slot.status().revision == 1
     assert slot.status().keys == {"A": (at(0), at(0)), "B": (at(0), at(0))}
+
+
+def test_a_first_delivery_restarts_who_may_have_started_without_it() -> None:
+    maybe = deployment("maybe").env_from("app", optional=True).workload()
+    partly = deployment("partly").env("app", "A").env("app", "B", optional=True).workload()
+    never = deployment("never").env("app", "Z", optional=True).workload()
+    slot = Slot()
+    slot.deliver(wanted(), workloads=[WEB, maybe, partly, never])
+    assert targets(slot) == ("uid-maybe",)
+    assert slot.wave is not None
+    assert slot.wave.base == 0
+    adopted = delivered().edit(lambda obj: obj["metadata"]["annotations"].pop(names.ANNOTATION_KEYS))
+    assert adopted.deliver(wanted(), None, workloads=[maybe]).first
+    assert adopted.wave is None, "it was there before"
 
 
 @pytest.mark.parametrize("remembered", [True, False])
@@ -63,9 +78,8 @@ def test_a_change_of_content_restarts_who_uses_it(
 
 
 def test_a_change_restarts_nothing_for_a_policy_of_never() -> None:
-    never = RestartRule(automatic=False, quiet=0.0, max_wait=0.0)
-    slot = delivered(rule=never)
-    assert slot.deliver(wanted({"A": b"2"}, rule=never), slot.status(), workloads=ALL).content_changed
+    slot = delivered(rule=NEVER)
+    assert slot.deliver(wanted({"A": b"2"}, rule=NEVER), slot.status(), workloads=ALL).content_changed
     assert slot.wave is None
     assert slot.status().revision == 2
 
@@ -168,10 +182,11 @@ def test_what_others_put_on_the_secret_stays_and_what_was_ours_goes() -> None:
         )
     )
     uid, version = slot.secret.uid, slot.secret.resource_version
-    desired = wanted({"A": b"2"})
+    desired = wanted({"A": b"2"}, rule=NEVER)
     marks = plan.compose(
         desired, slot.assess(desired), keyring=KEYRING, previous=None, workloads=(), timestamp=at(0), now=0.0
     )
+    assert marks.wave is None
     obj = plan.render(desired, marks, slot.secret)
     meta = obj["metadata"]
     assert (meta["uid"], meta["resourceVersion"], meta["finalizers"]) == (uid, version, ["theirs"])

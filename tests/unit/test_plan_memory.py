@@ -8,7 +8,6 @@ from builders import deployment
 from secretset.domain import names
 from secretset.domain.fingerprint import Keyring
 from secretset.domain.plan import Write
-from secretset.domain.restarts import finished
 from secretset.domain.workloads import Workload
 from unit.slots import KEYRING, Slot, delivered, wanted
 
@@ -16,8 +15,8 @@ NONE, CREATE, UPDATE, REPLACE = Write
 WEB = deployment("web").env_from("app").workload()
 
 
-def targets(slot: Slot) -> tuple[str, ...]:
-    return slot.wave.targets if slot.wave else ()
+def targets(slot: Slot) -> list[str]:
+    return list(slot.wave.targets) if slot.wave else []
 
 
 def restarted(slot: Slot, *workloads: Workload) -> list[Workload]:
@@ -35,7 +34,7 @@ def test_an_older_copy_of_the_secret_is_drift_and_its_wave_is_over() -> None:
     found = slot.put_back(older).deliver(wanted({"A": b"3"}), memory, workloads=done)
     assert (found.write, found.drift, found.content_changed, found.revision) == (UPDATE, True, False, 3)
     assert slot.status() == memory
-    assert finished(slot.wave, secret="app", workloads=done), "the older copy's wave restarts them once more"
+    assert slot.outlook(done).finished, "the older copy's wave restarts them once more"
 
 
 def test_a_secret_that_is_newer_than_the_status_is_believed() -> None:
@@ -44,7 +43,7 @@ def test_a_secret_that_is_newer_than_the_status_is_believed() -> None:
     before = slot.status()
     slot.deliver(wanted({"A": b"2"}), before, workloads=[WEB])
     assert slot.deliver(wanted({"A": b"2"}), before, workloads=[WEB]).write is NONE
-    assert targets(slot) == ("uid-web",)
+    assert targets(slot) == ["uid-web"]
 
 
 @pytest.mark.parametrize("remembered", [True, False])
@@ -99,7 +98,7 @@ def test_a_wave_has_an_id_of_its_own_even_after_all_memory_was_lost() -> None:
     slot.obj = None
     slot.deliver(wanted({"A": b"3"}), None, workloads=done, second=8)
     slot.deliver(wanted({"A": b"4"}), slot.status(), workloads=done, second=9)
-    assert not finished(slot.wave, secret="app", workloads=done)
+    assert not slot.outlook(done).finished
 
 
 def test_a_wave_has_an_id_of_its_own_if_the_status_missed_the_one_before() -> None:
@@ -110,7 +109,7 @@ def test_a_wave_has_an_id_of_its_own_if_the_status_missed_the_one_before() -> No
     done = restarted(slot, WEB)
     slot.obj = None
     slot.deliver(wanted({"A": b"3"}), before, workloads=done, second=9)
-    assert not finished(slot.wave, secret="app", workloads=done)
+    assert not slot.outlook(done).finished
 
 
 def test_a_revision_as_high_as_somebody_can_write_it_does_not_make_every_pass_write() -> None:
@@ -129,4 +128,4 @@ def test_a_wave_that_is_decided_again_for_the_same_content_is_the_same_wave() ->
     done = restarted(slot, WEB)
     slot.obj = None
     slot.deliver(wanted({"A": b"2"}), before, workloads=done, second=9)
-    assert finished(slot.wave, secret="app", workloads=done)
+    assert slot.outlook(done).finished

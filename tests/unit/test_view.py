@@ -8,7 +8,8 @@ from builders import deployment
 from secretset.controller.installation import Installation
 from secretset.controller.view import RegionView
 from secretset.domain.names import Key
-from secretset.domain.restarts import Wave
+from secretset.domain.rollouts import Rollout
+from secretset.domain.waves import Wave
 from secretset.domain.workloads import DEPLOYMENT
 from unit.slots import INSTALLATION, KEYRING, OWNER, delivered, wanted
 
@@ -16,12 +17,16 @@ PLACE = ("team-us", "app")
 
 
 class Seen:
-    """A view, and the keys that it asked to be looked at."""
+    """A view, the keys that it asked to be looked at, and the rollouts that it told of."""
 
     def __init__(self) -> None:
         self.asked: list[Key] = []
+        self.rollouts: list[tuple[str, Rollout | None]] = []
         self.view = RegionView(
-            installation=Installation(id=INSTALLATION, keyring=KEYRING), enqueue=self.asked.append, placed={}
+            installation=Installation(id=INSTALLATION, keyring=KEYRING),
+            enqueue=self.asked.append,
+            placed={},
+            on_rollout=lambda uid, rollout: self.rollouts.append((uid, rollout)),
         )
 
 
@@ -177,7 +182,7 @@ def test_after_a_doubt_a_workload_that_was_replaced_since_comes_back_in_its_plac
 def test_what_a_secret_was_meant_to_do_outlives_a_doubt() -> None:
     seen = Seen()
     seen.view.remember_secret(stored(9))
-    wave = Wave(id="w2", since=1.0, changed=1.0, targets=("web",))
+    wave = Wave(id="w2", since=1.0, changed=1.0, targets={"web": 1})
     seen.view.secrets[PLACE].wave = wave
     seen.view.secrets[PLACE].revision = 2
     seen.view.doubt_secrets("")
@@ -195,3 +200,62 @@ def test_another_cluster_behind_the_name_makes_all_forgotten() -> None:
     assert seen.view.known_secrets() == []
     seen.view.see_secret(stored(2))
     assert seen.view.secrets[PLACE].resource_version == "2"
+
+
+# --- rollouts
+
+
+def test_it_tells_how_each_rollout_stands_when_that_changes_and_when_the_workload_is_gone() -> None:
+    seen = Seen()
+    for version, generation in ((1, 1), (2, 2), (3, 2)):
+        obj = workload("web", version)
+        obj["metadata"]["generation"] = generation
+        seen.view.see_workload(DEPLOYMENT, obj)
+    seen.view.miss_workload(DEPLOYMENT, PLACE[0], "web", None)
+    assert seen.rollouts == [("web", Rollout.CURRENT), ("web", Rollout.RESTARTING), ("web", None)]
+
+
+def test_who_was_restarted_is_remembered_for_its_wave_alone() -> None:
+    seen = Seen()
+    record = seen.view.remember_secret(stored(9, A=b"2"))
+    assert record is not None
+    assert record.wave is not None
+    seen.view.see_workload(DEPLOYMENT, workload("web", 1))
+    web = seen.view.workloads[PLACE[0]]["web"]
+    seen.view.note_restart(web, {"app": "other", "unknown": "x"})
+    assert record.restarted_for(record.wave) == frozenset()
+    seen.view.note_restart(web, {"app": record.wave.id})
+    again = seen.view.remember_secret(stored(10, A=b"2"))
+    assert again is not None
+    assert again.restarted_for(record.wave) == {"web"}
+    later = seen.view.remember_secret(stored(11, A=b"3"))
+    assert later is not None
+    assert (set(later.restarted_for(later.wave)), set(later.restarted_for(record.wave))) == (set(), set())
+
+
+def test_what_kept_a_workload_s_pods_is_forgotten_when_it_gets_on_or_goes() -> None:
+    seen = Seen()
+    seen.view.stuck["web"] = "pod 'x': y"
+    seen.view.see_workload(DEPLOYMENT, workload("web", 1))
+    assert seen.view.stuck == {}
+    seen.view.stuck["web"] = "pod 'x': y"
+    seen.view.miss_workload(DEPLOYMENT, PLACE[0], "web", None)
+    assert seen.view.stuck == {}
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_what_is_not_followed_any_more_gives_its_places_back(everything: bool) -> None:
+    seen = Seen()
+    other = workload("other", 1)
+    other["metadata"]["namespace"] = "elsewhere"
+    for obj in (workload("web", 1), other):
+        seen.view.see_workload(DEPLOYMENT, obj)
+    seen.view.stuck.update({"web": "pod 'x': y", "other": "pod 'x': y"})
+    seen.rollouts.clear()
+    if everything:
+        seen.view.forget()
+    else:
+        seen.view.drop(PLACE[0])
+    gone = {"web", "other"} if everything else {"web"}
+    assert sorted(seen.rollouts) == [(uid, None) for uid in sorted(gone)]
+    assert seen.view.stuck.keys() == {"web", "other"} - gone

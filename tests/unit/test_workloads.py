@@ -1,113 +1,109 @@
-"""Workloads: which Secrets a pod template uses, with which keys, and what `kubectl rollout status` would say."""
+"""Workloads: the record that is kept of each, and the kinds."""
 
 from typing import Any
 
 import pytest
 
-from builders import DeploymentBuilder, deployment
-from secretset.domain.workloads import DEPLOYMENT, Rollout, parse, secret_uses
+from builders import argo_rollout, daemon_set, deployment, stateful_set
+from secretset.domain import names
+from secretset.domain.workloads import (
+    DAEMON_SET,
+    DEPLOYMENT,
+    ROLLOUT,
+    STATEFUL_SET,
+    WORKLOAD_KINDS,
+    WorkloadKind,
+    parse,
+)
 
-ALL = None
+
+def test_the_kinds_and_which_of_them_a_cluster_need_not_know() -> None:
+    assert [(kind.kind, kind.group, kind.optional) for kind in WORKLOAD_KINDS] == [
+        ("Deployment", "apps", False),
+        ("StatefulSet", "apps", False),
+        ("DaemonSet", "apps", False),
+        ("Rollout", "argoproj.io", True),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("built", "uses"),
-    [
-        (deployment().env_from("app"), ALL),
-        (deployment().env_from("app", init=True), ALL),
-        (deployment().env("app", "A"), {"A"}),
-        (deployment().env("app", "A", init=True), {"A"}),
-        (deployment().env("app", "A", "B").env("app", "B", "C", init=True), {"A", "B", "C"}),
-        (deployment().volume("app"), ALL),
-        (deployment().volume("app", "A", "B"), {"A", "B"}),
-        (deployment().projected("app"), ALL),
-        (deployment().projected("app", "A"), {"A"}),
-        (deployment().env("app", "A").volume("app", "B").projected("app", "C"), {"A", "B", "C"}),
-        (deployment().env("app", "A").env_from("app"), ALL),
-        (deployment().env_from("app").env("app", "A"), ALL),
-        (deployment().volume("app").volume("app", "A"), ALL),
-    ],
+    ("built", "kind"),
+    [(deployment(), DEPLOYMENT), (stateful_set(), STATEFUL_SET), (daemon_set(), DAEMON_SET), (argo_rollout(), ROLLOUT)],
 )
-def test_every_way_to_use_a_secret_is_found_and_several_merge(built: DeploymentBuilder, uses: set[str] | None) -> None:
-    assert built.workload().uses == {"app": uses}
+def test_a_record_knows_its_kind(built: Any, kind: WorkloadKind) -> None:
+    found = built.env_from("app").workload()
+    assert (found.path_kind, str(found)) == (kind, f"{kind.kind} 'web'")
+    assert (found.namespace, found.name, found.uid, found.resource_version) == ("team-us", "web", "uid-web", "1")
+    assert (found.generation, found.account, found.selector) == (1, "default", "")
 
 
-def test_several_secrets_are_told_apart() -> None:
-    built = deployment().env("one", "A").env_from("two").volume("three", "B")
-    assert built.workload().uses == {"one": {"A"}, "two": ALL, "three": {"B"}}
+def test_a_template_that_stands_elsewhere_uses_nothing() -> None:
+    """A Rollout of Argo may name a Deployment in place of a template."""
+    obj = argo_rollout().object()
+    del obj["spec"]["template"]
+    found = parse(ROLLOUT, obj)
+    assert (found.uses, found.restarted_for) == ({}, "")
+    assert found.account == "", "so that no pull secret of a ServiceAccount counts as its own"
 
 
-@pytest.mark.parametrize(
-    "pod",
-    [
-        {},
-        {"containers": None, "volumes": None, "initContainers": None},
-        {"containers": [{"envFrom": [{"configMapRef": {"name": "app"}}], "env": [{"name": "A", "value": "app"}]}]},
-        {"containers": [{"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]},
-        {"volumes": [{"configMap": {"name": "app"}}, {"projected": {"sources": [{"configMap": {"name": "app"}}]}}]},
-        {"imagePullSecrets": [{"name": "app"}]},
-    ],
-)
-def test_what_is_no_use_of_a_secret_is_none(pod: dict[str, Any]) -> None:
-    assert secret_uses(pod) == {}
-
-
-def test_a_workload_without_secrets_is_not_kept() -> None:
-    assert parse(DEPLOYMENT, deployment().object()) is None
-
-
-def test_uses_any_asks_by_key() -> None:
-    keyed, whole = deployment().env("app", "A").workload(), deployment().env_from("app").workload()
-    assert keyed.uses_any("app", {"A", "B"})
-    assert not keyed.uses_any("app", {"B"})
-    assert whole.uses_any("app", {"B"})
-    assert not whole.uses_any("other", {"B"})
-
-
-def test_marks_are_read_from_the_workload_s_own_annotations() -> None:
+def test_marks_are_those_of_the_workload_and_what_made_it_roll_that_of_its_template() -> None:
     built = deployment().env_from("app").restarted_for("app", "3-u").annotated(other="x")
-    assert built.workload().marks == {"app": "3-u"}
+    found = built.workload()
+    assert (found.marks, found.restarted_for) == ({"app": "3-u"}, "app@3-u")
+
+
+@pytest.mark.parametrize(
+    ("built", "why"),
+    [
+        (deployment(), ""),
+        (deployment().paused(), "is paused (spec.paused)"),
+        (argo_rollout().paused(), "is paused (spec.paused)"),
+        (deployment().annotated(**{names.ANNOTATION_PAUSED: "true"}), "is annotated secretset.dev/paused=true"),
+        (deployment().annotated(**{names.ANNOTATION_PAUSED: "false"}), ""),
+        (deployment().annotated(**{names.ANNOTATION_PAUSED: ""}), ""),
+    ],
+)
+def test_who_pauses_a_workload(built: Any, why: str) -> None:
+    assert built.workload().paused == why
+
+
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [
+        ({}, ""),
+        ({"matchLabels": {"b": "2", "a": "1"}}, "a=1,b=2"),
+        (
+            {
+                "matchLabels": {"a": "1"},
+                "matchExpressions": [
+                    {"key": "b", "operator": "In", "values": ["x", "y"]},
+                    {"key": "c", "operator": "NotIn", "values": ["z"]},
+                    {"key": "d", "operator": "Exists"},
+                    {"key": "e", "operator": "DoesNotExist"},
+                ],
+            },
+            "a=1,b in (x,y),c notin (z),d,!e",
+        ),
+    ],
+)
+def test_a_selector_is_written_as_a_query_wants_it(selector: Any, text: str) -> None:
+    assert deployment().with_spec(selector=selector).workload().selector == text
 
 
 def test_only_what_a_set_depends_on_makes_a_difference() -> None:
-    one = deployment().env_from("app").workload()
-    assert one.looks_like(deployment().env_from("app").with_meta(resourceVersion="9").workload())
+    def app() -> Any:
+        return deployment().env_from("app")
+
+    one = app().workload()
+    assert one.looks_like(app().with_meta(resourceVersion="9").workload())
+    assert one.looks_like(app().with_spec(minReadySeconds=5).workload())
     assert not one.looks_like(None)
-    assert not one.looks_like(deployment().env_from("app").with_meta(uid="other").workload())
-    assert not one.looks_like(deployment().env("app", "A").workload())
-    assert not one.looks_like(deployment().env_from("app").restarted_for("app", "2-u").workload())
-    assert not one.looks_like(deployment().env_from("app").rolling().workload())
-    assert one.path_kind is DEPLOYMENT
-
-
-C, R, S, P = Rollout.CURRENT, Rollout.RESTARTING, Rollout.STALLED, Rollout.PAUSED
-PROGRESSING = [{"type": "Progressing", "reason": "NewReplicaSetAvailable"}]
-
-
-@pytest.mark.parametrize(  # kubectl's DeploymentStatusViewer, in its order
-    ("built", "rollout"),
-    [
-        (deployment(), C),
-        (deployment().with_status(conditions=PROGRESSING), C),
-        (deployment().with_meta(generation=2), R),
-        (deployment().with_meta(generation=2).stalled(), R),
-        (deployment().stalled(), S),
-        (deployment().rolling().stalled(), S),
-        (deployment().with_spec(replicas=3), R),
-        (deployment().with_status(replicas=2), R),
-        (deployment().with_status(availableReplicas=0), R),
-        (deployment().with_spec(replicas=0).with_status(replicas=0, updatedReplicas=0, availableReplicas=0), C),
-        (deployment().paused(), P),
-        (deployment().paused().rolling(), P),
-    ],
-)
-def test_rollout_is_what_kubectl_would_say(built: DeploymentBuilder, rollout: Rollout) -> None:
-    assert built.env_from("app").workload().rollout is rollout
-
-
-def test_a_deployment_that_nobody_has_looked_at_is_not_current() -> None:
-    obj = deployment().env_from("app").object()
-    del obj["status"]
-    parsed = parse(DEPLOYMENT, obj)
-    assert parsed is not None
-    assert parsed.rollout is R
+    for other in (
+        app().with_meta(uid="other"),
+        deployment().env("app", "A"),
+        app().restarting("never"),
+        app().restarted_for("app", "2-u"),
+        app().rolling(),
+        app().annotated(**{names.ANNOTATION_PAUSED: "true"}),
+    ):
+        assert not one.looks_like(other.workload())
