@@ -17,15 +17,16 @@ from typing import Any
 
 import uvloop
 
-from bench import counting, latency, objects, report
+from bench import counting, latency, objects, report, sealing
 from bench.api import Api
 from bench.audit import AuditLog
 from bench.bulk import Bulk
 from bench.regions import Regions
 from bench.report import Row
+from bench.restarts import Restarts
 from kubelab import ControlPlane
 
-PARTS = ("writes", "race", "latency", "regions", "scale")
+PARTS = ("sealing", "writes", "race", "latency", "restarts", "regions", "scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +84,16 @@ async def _measure(extent: Extent, parts: list[str], facts: dict[str, Any]) -> l
     rows: list[Row] = []
     details: dict[str, Any] = {}
     facts["details"] = details
+    if "sealing" in parts:
+        _say("sealing")
+        rows += sealing.measure(rounds=extent.rounds)
     if "writes" in parts:
         _say("counting writes")
         with _plane(nodes=1) as plane:
             async with Api(plane) as api:
                 found, details["writes"] = await counting.count(plane, api)
         rows += found
-    if parts == ["writes"]:
+    if not set(parts) - {"sealing", "writes"}:
         return rows
     with _plane(controllers=False) as plane:
         async with Api(plane) as api:
@@ -104,6 +108,10 @@ async def _measure(extent: Extent, parts: list[str], facts: dict[str, Any]) -> l
             if "latency" in parts:
                 _say("one at a time")
                 rows += await latency.measure(plane, api, floor, sets=extent.samples, changes=extent.changes)
+            if "restarts" in parts:
+                _say("restarts")
+                found, details["restarts"] = await Restarts(plane, api).measure(rounds=extent.rounds)
+                rows += found
             if "regions" in parts:
                 _say("regions")
                 with _plane(controllers=False) as far:

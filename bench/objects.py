@@ -90,7 +90,7 @@ def secret_set(name: Name, reads: str = "source") -> dict[str, Any]:
     }
 
 
-def deployment(namespace: str, name: str, secret: str) -> dict[str, Any]:
+def deployment(namespace: str, name: str, secret: str, *, replicas: int = 2) -> dict[str, Any]:
     """A Deployment that uses a Secret; its pods count after two seconds, so that a rollout takes a few."""
     labels = {"app": name}
     container = {"name": "main", "image": "example.invalid/app", "envFrom": [{"secretRef": {"name": secret}}]}
@@ -99,7 +99,7 @@ def deployment(namespace: str, name: str, secret: str) -> dict[str, Any]:
         "kind": "Deployment",
         "metadata": {"namespace": namespace, "name": name},
         "spec": {
-            "replicas": 2,
+            "replicas": replicas,
             "minReadySeconds": 2,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},

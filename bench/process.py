@@ -25,15 +25,22 @@ _START_SECONDS = 60.0
 class OperatorProcess:
     """One run of the operator. Ends with the benchmark, also if that is killed.
 
+    Args:
+        plane: its hub.
+        options: more of its command line.
+        quiet: seconds without a further change before restarts begin; None for what the operator ships with.
+
     Attributes:
         started: when it was started, in seconds since the epoch.
     """
 
-    def __init__(self, plane: ControlPlane, *, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, plane: ControlPlane, *, options: tuple[str, ...] = (), quiet: float | None = 0.0) -> None:
         command = [str(Path(sys.executable).with_name("secretset")), "operator", "--log-format", "json"]
         command += ["--kubeconfig", str(plane.kubeconfig), "--namespace", "secretset-system"]
         # What is wiped between two measurements is no accident.
-        command += ["--port", "0", "--quiet-seconds", "0", "--deletion-burst", "1000000", *options]
+        command += ["--port", "0", "--deletion-burst", "1000000", *options]
+        if quiet is not None:
+            command += ["--quiet-seconds", str(quiet)]
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed by stop)
         self.started = time.time()
         self._process = subprocess.Popen(

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,25 @@ def at_most_times(part: str, what: str, unit: str, ours: float, floor: float, li
     )
 
 
-def percentiles(part: str, what: str, ours: Sequence[float], floor: Sequence[float]) -> list[Row]:
-    """Two rows, p50 and p99, of times in seconds."""
-    return [
+def percentiles(
+    part: str, what: str, ours: Sequence[float], floor: Sequence[float], *, median_ms: float | None = None
+) -> list[Row]:
+    """Two rows, p50 and p99, of times in seconds.
+
+    Args:
+        part: of the benchmark.
+        what: was measured.
+        ours: of the operator.
+        floor: of the bare client.
+        median_ms: what the p50 of the operator may be at the most.
+    """
+    rows = [
         Row(part=part, what=f"{what}, {name}", unit="ms", ours=rank(ours, q) * 1e3, floor=rank(floor, q) * 1e3)
         for name, q in (("p50", 0.5), ("p99", 0.99))
     ]
+    if median_ms is not None:
+        rows[0] = replace(rows[0], limit=f"≤ {median_ms:g} ms", met=rows[0].ours <= median_ms)
+    return rows
 
 
 def rank(values: Sequence[float], q: float) -> float:
