@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -19,8 +18,9 @@ from secretset import telemetry
 from secretset.controller.translate import UNTRUSTED
 from secretset.domain import reasons
 from secretset.domain.reasons import Problem
-from secretset.kube import errors, paths, supervise
+from secretset.kube import errors, supervise
 from secretset.kube.client import Client
+from secretset.kube.cluster_id import cluster_id
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,6 @@ AWAY_SECONDS = 0.75  # between attempts while it is away: what waits is to be de
 REFUSED_SECONDS = 5.0  # while it refuses us, which only somebody else can mend
 _ARRIVE_SECONDS = 6.0  # for its first words; a cluster that says that it is ready and then hangs is away
 _VERSION_LENGTH = 64  # what a cluster says of itself is kept in the Region: no more than makes sense
-_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VERSION_PROBES = 15  # the version is asked for once in so many probes
 
 OnBegin = Callable[[Client, bool], Awaitable[None]]
@@ -238,7 +237,7 @@ class Link:
     async def _arrive(self, client: Client, *, begun: bool) -> None:
         """The cluster answers, for the first time or again: see which one it is, in time to say so if it does not."""
         async with asyncio.timeout(_ARRIVE_SECONDS):
-            self.cluster_id = await _identity(client)
+            self.cluster_id = await cluster_id(client)
             await self._meet(client, begun=begun)
 
     async def _meet(self, client: Client, *, begun: bool) -> None:
@@ -264,17 +263,3 @@ class Link:
         if first or (before and before.message) != (problem and problem.message):
             log.info("region", region=self.name, state="up" if problem is None else problem.reason)
             self._on_verdict()
-
-
-async def _identity(client: Client) -> str:
-    """The uid of the namespace kube-system, which is what a cluster goes by; empty if it is not told.
-
-    Raises:
-        KubeError: the cluster could not be asked.
-    """
-    try:
-        found = await client.get(paths.core("namespaces", None, "kube-system"))
-    except (errors.Forbidden, errors.NotFound):
-        return ""
-    uid = str(found["metadata"]["uid"])
-    return uid if _UID.fullmatch(uid) else ""

@@ -172,6 +172,19 @@ def target_namespace(
     return target
 
 
+def organizations_at(
+    region: RegionRecord, namespace: str, organizations: Mapping[str, Organization]
+) -> Iterable[Organization]:
+    """The organizations whose namespace in a region this is by its template alone; `target_namespace` has the rules.
+
+    One at most, but for a template without ``{namespace}``, whose one namespace is that of all.
+    """
+    if "{namespace}" not in region.template:
+        return organizations.values() if region.namespace_for("") == namespace else ()
+    found = organizations.get(_organization_of(region, namespace))
+    return (found,) if found is not None and region.namespace_for(found.name) == namespace else ()
+
+
 def _older_claim(
     region: RegionRecord,
     organization: Organization,

@@ -36,14 +36,19 @@ def workloads(kind: WorkloadKind, namespace: str | None = None, name: str | None
     return _path(f"/{kind.api}", kind.plural, namespace, name)
 
 
+def history(plural: str, namespace: str) -> str:
+    """Where the earlier templates of workloads are: ReplicaSets or ControllerRevisions (apps/v1)."""
+    return _path("/apis/apps/v1", plural, namespace, None)
+
+
 def custom(key: Key) -> str:
     """One custom resource."""
     return _path(f"/apis/{names.API_VERSION}", key.kind.plural, key.namespace, key.name)
 
 
-def custom_list(kind: Kind) -> str:
-    """All custom resources of a kind."""
-    return _path(f"/apis/{names.API_VERSION}", kind.plural, None, None)
+def custom_list(kind: Kind, namespace: str | None = None) -> str:
+    """All custom resources of a kind, or those of one namespace."""
+    return _path(f"/apis/{names.API_VERSION}", kind.plural, namespace, None)
 
 
 def region(name: str) -> str:
@@ -54,6 +59,11 @@ def region(name: str) -> str:
 def leases(namespace: str, name: str | None = None) -> str:
     """Leases (coordination.k8s.io/v1)."""
     return _path("/apis/coordination.k8s.io/v1", "leases", namespace, name)
+
+
+def admission(plural: str, name: str) -> str:
+    """A policy of admission, or the binding of one (admissionregistration.k8s.io/v1)."""
+    return _path("/apis/admissionregistration.k8s.io/v1", plural, None, name)
 
 
 def events(namespace: str) -> str:
