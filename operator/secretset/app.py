@@ -8,24 +8,26 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
+from secretset import telemetry
 from secretset.config import Config
-from secretset.controller import http
+from secretset.controller import http, kek
 from secretset.controller.context import Context
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import load_or_create
 from secretset.controller.membership import Membership
 from secretset.controller.region_manager import RegionManager
 from secretset.controller.resync import load, resync
+from secretset.controller.sealing_keys import SealingKeys
 from secretset.controller.source_watch import SourceWatch
 from secretset.controller.store import HubStore
 from secretset.domain.names import Key
 from secretset.domain.replicas import Replica
 from secretset.handlers.hub import KopfThread
-from secretset.kube import credentials, errors, paths
+from secretset.kube import credentials, errors, paths, supervise
 from secretset.kube.client import Client
 from secretset.kube.watch import Watch
 
@@ -47,6 +49,7 @@ class Operator:
         self._pending: set[Key] = set()
         self._kopf: KopfThread | None = None
         self._store: HubStore | None = None
+        self._sealing: SealingKeys | None = None
         self._missed = asyncio.Event()
         self._renew: Callable[[], None] = lambda: None
 
@@ -59,7 +62,7 @@ class Operator:
         """
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_unexpected)
+        loop.set_exception_handler(telemetry.nobody_waits)
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stopping.set)
         login = await credentials.load(self._config.kubeconfig, self._config.context)
@@ -130,7 +133,17 @@ class Operator:
         )
         events = EventRecorder(hub, instance=f"{config.replica}-{os.getpid()}")
         store = self._store = HubStore(self._dispatch, self._region_changed)
-        context = Context(hub=hub, store=store, installation=installation, events=events, config=config)
+        context = Context(
+            hub=hub,
+            store=store,
+            installation=installation,
+            events=events,
+            config=config,
+            leads=lambda: membership.leads,
+            keks=kek.load(config.sealing_kek_files),
+        )
+        sealing = self._sealing = context.sealing
+        await self._insist("the sealing keys cannot be read yet", sealing.load)
         manager = RegionManager(context, hub=login, inside=inside, membership=membership)
         sources = SourceWatch(hub, store, config.regions)
         organizations = Watch(
@@ -153,6 +166,7 @@ class Operator:
                 tasks.create_task(events.run())
                 await organizations.synced.wait()
                 await sources.start()
+                tasks.create_task(supervise.keep("sealing keys", sealing.run))
                 await self._insist("the custom resources cannot be listed yet", lambda: load(hub, store))
                 tasks.create_task(sources.run())
                 await sources.seen()
@@ -189,6 +203,8 @@ class Operator:
     def _members_changed(self) -> None:
         if self._manager is not None:
             self._manager.members_changed()
+        if self._sealing is not None:
+            self._sealing.members_changed()
 
     def _returned(self) -> None:
         """The hub was away, or we slept: no watch need wait for its next attempt, and what was missed is looked for."""
@@ -199,6 +215,8 @@ class Operator:
         """The hub was put back to an earlier state, and its watches of our kinds may be deaf: read it all again."""
         if self._store is not None and self._kopf is not None:
             self._store.rewound()
+            if self._sealing is not None:
+                self._sealing.rewound()
             self._kopf.renew()
             self._missed.set()
 
@@ -232,8 +250,3 @@ class Operator:
                 log.warning("resync not finished", error=str(error))
             for key in tuple(store.sets):
                 self._dispatch(key)
-
-
-def _unexpected(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What no task waits for, mostly connections that end while they are read. Its text may hold anything: not told."""
-    log.warning("nobody waits for this error", error=type(context.get("exception")).__name__)

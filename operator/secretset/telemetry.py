@@ -5,12 +5,15 @@ Metrics bear the names that people know from controller-runtime where those exis
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+
+log = structlog.get_logger(__name__)
 
 REQUESTS = Counter("rest_client_requests", "HTTP requests to API servers.", ["host", "method", "code"])
 WRITES = Counter(
@@ -27,6 +30,11 @@ QUEUE_DEPTH = Gauge("workqueue_depth", "Objects that wait for a pass.", ["name"]
 QUEUE_RETRIES = Counter("workqueue_retries", "Passes that are repeated with backoff.", ["name"])
 SETS = Gauge("secretset_sets", "Objects by region and phase.", ["region", "phase"])
 RESTARTS = Counter("secretset_restarts", "Workloads restarted.", ["region"])
+WAVES = Counter("secretset_restart_waves", "Changes of content whose restarts were all made.", ["region"])
+COALESCED = Counter(
+    "secretset_changes_coalesced", "Changes that became part of one whose restarts had not begun.", ["region"]
+)
+WORKLOADS = Gauge("secretset_workloads", "Workloads that use a managed Secret, by how they stand.", ["region", "state"])
 DRIFT = Counter("secretset_drift_repaired", "Managed Secrets put right after somebody else changed them.", ["region"])
 REGION_UP = Gauge("secretset_region_up", "1 while the region's API server answers.", ["region"])
 REPLICAS = Gauge("secretset_replicas", "Replicas of the operator that hold a Lease, as this one sees it.")
@@ -40,6 +48,21 @@ TIME_TO_READY = Histogram(
     "From the creation of an object to its first delivery.",
     ["region"],
     buckets=(0.5, 1, 2, 3, 5, 10, 30, 60, 300),
+)
+GATE_DECISIONS = Counter("secretset_gate_decisions", "What the ready gate answered.", ["outcome"])
+GATE_SECONDS = Histogram(
+    "secretset_gate_seconds",
+    "How long the ready gate took to answer.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+SEAL_DECISIONS = Counter("secretset_seal_decisions", "What was done to objects at their admission.", ["outcome"])
+VALUES_SEALED = Counter("secretset_values_sealed", "Values that were sealed at the admission of their object.")
+CERTIFICATE_EXPIRES = Gauge(
+    "secretset_webhook_certificate_expires_timestamp_seconds", "When the webhook's certificate ends, in Unix time."
+)
+VALUES_OPENED = Counter("secretset_values_opened", "Sealed values that were opened.")
+SEALED_VALUES = Gauge(
+    "secretset_sealed_values", "Sealed values of all sets by the key that opens them, told by the leader.", ["kid"]
 )
 WATCH_RESTARTS = Counter("secretset_kopf_restarts", "Times that the watch of our own kinds had to be started anew.")
 
@@ -67,6 +90,11 @@ def resource_of(path: str) -> str:
     if len(rest) > 2 and rest[0] == "namespaces":
         rest = rest[2:]
     return "/".join(rest[::2])
+
+
+def nobody_waits(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of an error that no task waits for, mostly connections that end while they are read, but not its text."""
+    log.warning("nobody waits for this error", error=type(context.get("exception")).__name__)
 
 
 def configure_logging(*, level: str, form: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from secretset.controller.translate import region_problem
 from secretset.domain import reasons
 from secretset.domain.reasons import Phase, Problem, Reason, Retry
+from secretset.domain.sealing import Cause
 from secretset.kube import errors
 from unit.slots import OWNER
 
@@ -51,7 +52,7 @@ PROBLEMS: list[tuple[Problem, Reason, tuple[str, ...]]] = [
     (reasons.namespace_missing("us", "ns", terminating=True), Reason.NAMESPACE_MISSING, ("is being deleted",)),
     (reasons.secret_taken("us", "ns", "app"), Reason.NAME_CONFLICT, ("'app'", "'ns'", "'us'")),
     (reasons.name_taken(OWNER), Reason.NAME_CONFLICT, ("SecretSet 'app'",)),
-    (reasons.unseal_failed("K"), Reason.UNSEAL_FAILED, ("'K'",)),
+    (reasons.unseal_failed("K", Cause.MALFORMED), Reason.UNSEAL_FAILED, ("'K'",)),
     (reasons.value_too_large("K"), Reason.TOO_LARGE, ("'K'", "16,384")),
     (reasons.content_too_large(), Reason.TOO_LARGE, ("900 KiB",)),
     (reasons.invalid_spec("why."), Reason.INVALID_SPEC, ("why.",)),

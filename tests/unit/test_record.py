@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from builders import SetBuilder, at, pull_secret, secret_set
-from secretset.domain import names, record
-from secretset.domain.models import WorkloadCounts
+from builders import SetBuilder, at, deployment, pull_secret, secret_set
+from secretset.domain import names, record, rollout_status
 from secretset.domain.names import Kind
 from secretset.domain.reasons import Problem, Reason
 from unit.slots import delivered
@@ -96,7 +95,7 @@ def test_a_record_reads_the_object() -> None:
     assert (found.key, found.created, found.generation) == ((Kind.SECRET_SET, "team", "app"), at(7), 4)
     assert (found.named_region, found.settled_region, found.revision) == ("us", "eu", 3)
     assert (found.finalized, found.settled_status, found.delivered, found.deleting) == (True, True, True, False)
-    assert (found.counts, found.delivered_to) == (WorkloadCounts.model_validate(COUNTS), "team-eu")
+    assert (found.counts, found.delivered_to) == ((0, 0, 0, 1), "team-eu")
 
 
 def test_a_status_is_settled_only_if_ready_and_of_this_generation() -> None:
@@ -106,14 +105,42 @@ def test_a_status_is_settled_only_if_ready_and_of_this_generation() -> None:
     assert app().record().observed_generation == -1
 
 
-def test_a_status_reports_what_is_only_with_the_same_revision_and_counts() -> None:
-    secret = delivered().record()
+def test_a_status_reports_what_is_only_with_the_same_revision_and_the_same_words_about_rollouts() -> None:
+    slot = delivered()
+    secret = slot.record()
     assert secret is not None
-    counts = WorkloadCounts.model_validate(COUNTS)
-    ready = app().with_status(phase="ready", observedGeneration=1, revision=1, workloads=COUNTS)
-    assert ready.record().reports(secret, counts)
-    assert not ready.record().reports(secret, counts.model_copy(update={"current": 0}))
-    assert not ready.with_status(revision=2).record().reports(secret, counts)
+    told = rollout_status.tell(slot.outlook([deployment().env_from("app").workload()]))
+    other = rollout_status.tell(slot.outlook([deployment().env_from("app").rolling().workload()]))
+    value, reason, message = told.condition
+    ready = app().with_status(
+        phase="ready",
+        observedGeneration=1,
+        revision=1,
+        workloads=told.workloads.model_dump(mode="json", by_alias=True, exclude_none=True),
+        conditions=[{"type": "RolledOut", "status": value, "reason": reason, "message": message, "x": "y"}],
+    )
+    assert ready.record().reports(secret, told)
+    assert not ready.record().reports(secret, other)
+    assert not ready.with_status(revision=2).record().reports(secret, told)
+    explained = rollout_status.explain("app", ["A"], revision=1, users=[], look=lambda _: None, now=0.0)
+    assert not ready.record().reports(secret, rollout_status.tell(slot.outlook([]), explained))
+
+
+def test_the_keys_that_an_annotation_asks_about_are_few_and_told_apart() -> None:
+    asked = app().annotated(**{names.ANNOTATION_EXPLAIN: "A, B,,A ,"}).record()
+    assert asked.explained_keys == ("A", "B")
+    assert app().record().explained_keys == ()
+    many = app().annotated(**{names.ANNOTATION_EXPLAIN: ",".join(f"K{n}" for n in range(999))}).record()
+    assert len(many.explained_keys) == names.KEYS_MAX
+    assert not app().record().same_work(asked)
+
+
+def test_a_window_that_never_opens_is_reported() -> None:
+    window = {"schedule": "0 0 30 2 *", "duration": "1h"}
+    spec = {"data": {"A": {"sealed": "hpke1.x"}}, "restart": {"window": window}}
+    with pytest.raises(Problem) as raised:
+        record.parse_spec(Kind.SECRET_SET, spec)
+    assert raised.value.reason is Reason.INVALID_SPEC
 
 
 @pytest.mark.parametrize("spec", [{}, {"data": "x"}, {"data": {"A": 1}}, {"data": {"A": {}}, "restart": "x"}])

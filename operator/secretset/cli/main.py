@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from secretset import __version__
+from secretset.cli.keys import keys
+from secretset.cli.options import LogFormat, LogLevel, SealingKekFiles, listed
+from secretset.cli.policies import policies
+from secretset.cli.reseal import reseal
+from secretset.cli.seal import seal
+from secretset.cli.webhook import webhook
 
 app = typer.Typer(
     name="secretset",
@@ -19,22 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """From which level on log lines are printed."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 def _version(wanted: bool) -> None:
@@ -51,11 +40,6 @@ def main(
 ) -> None:
     """Secret sets as native Kubernetes Secrets in many regions, and one restart of what uses them."""
     del version
-
-
-def _listed(text: str) -> frozenset[str]:
-    """What an option with commas names."""
-    return frozenset(part.strip() for part in text.split(",") if part.strip())
 
 
 @app.command()
@@ -111,6 +95,12 @@ def operator(
         float,
         typer.Option(envvar="SECRETSET_MAX_WAIT_SECONDS", min=0, help="What an absent restart.maxWaitSeconds means."),
     ] = 10.0,
+    max_rollouts: Annotated[
+        int,
+        typer.Option(
+            envvar="SECRETSET_MAX_ROLLOUTS", min=0, help="Workloads that roll at a time in each region; 0: no limit."
+        ),
+    ] = 50,
     reserved_keys: Annotated[
         str,
         typer.Option(envvar="SECRETSET_RESERVED_KEYS", help="More names that sets may not use, separated by commas."),
@@ -137,6 +127,22 @@ def operator(
             help="Sets a minute after that, a brake on mistakes; 0: the others wait until somebody decides.",
         ),
     ] = 30.0,
+    sealing_key_days: Annotated[
+        float,
+        typer.Option(
+            envvar="SECRETSET_SEALING_KEY_DAYS",
+            min=0,
+            help="A new sealing key is made when the newest is so old; older ones go on opening. 0: never.",
+        ),
+    ] = 30.0,
+    sealing_keys_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SECRETSET_SEALING_KEYS_DIR",
+            help="Folder with the sealing keys, one file each, instead of the Secret; none is made there.",
+        ),
+    ] = None,
+    sealing_kek_file: SealingKekFiles = None,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
     ] = LogFormat.TEXT,
@@ -166,16 +172,20 @@ def operator(
         host=host,
         port=port,
         replica=replica_name(replica),
-        regions=_listed(regions) or None,
+        regions=listed(regions) or None,
         region_kubeconfig=str(region_kubeconfig) if region_kubeconfig else None,
         workers=workers,
         resync_seconds=resync_seconds,
         quiet_seconds=quiet_seconds,
         max_wait_seconds=max_wait_seconds,
-        exec_plugins=_listed(exec_plugins),
+        max_rollouts=max_rollouts,
+        exec_plugins=listed(exec_plugins),
         deletion_burst=deletion_burst,
         deletions_per_minute=deletions_per_minute,
-        reserved_keys=names.RESERVED_KEYS | _listed(reserved_keys),
+        sealing_key_days=sealing_key_days,
+        sealing_keys_dir=sealing_keys_dir,
+        sealing_kek_files=tuple(sealing_kek_file or ()),
+        reserved_keys=names.RESERVED_KEYS | listed(reserved_keys),
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -207,3 +217,10 @@ def crds(
         else:
             output.mkdir(parents=True, exist_ok=True)
             (output / f"{definition.plural}.yaml").write_text(text)
+
+
+app.add_typer(keys)
+app.command()(policies)
+app.command()(reseal)
+app.command()(seal)
+app.command()(webhook)

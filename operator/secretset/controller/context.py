@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +12,8 @@ from secretset.config import Config
 from secretset.controller.brake import DeletionBrake
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import Installation
+from secretset.controller.kek import KeyEncryption
+from secretset.controller.sealing_keys import SealingKeys
 from secretset.controller.store import HubStore
 from secretset.controller.tombstones import Tombstones
 from secretset.domain.names import Key
@@ -22,6 +25,8 @@ class Context:
     """The hub, what is known of it, who we are, and what the installer set.
 
     Attributes:
+        leads: whether what belongs to no region is ours now.
+        keks: what sealing keys may be wrapped with.
         status_writes: monotonic time of the last status write of each set.
     """
 
@@ -30,7 +35,24 @@ class Context:
     installation: Installation
     events: EventRecorder
     config: Config
+    leads: Callable[[], bool] = lambda: False
+    keks: Sequence[KeyEncryption] = ()
     status_writes: dict[Key, float] = field(default_factory=dict)
+
+    @cached_property
+    def sealing(self) -> SealingKeys:
+        """What sealed values are opened with."""
+        config = self.config
+        return SealingKeys(
+            self.hub,
+            self.store,
+            namespace=config.namespace,
+            installation=self.installation.id,
+            leads=self.leads,
+            days=config.sealing_key_days,
+            folder=config.sealing_keys_dir,
+            keks=self.keks,
+        )
 
     @cached_property
     def brake(self) -> DeletionBrake:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -41,32 +43,41 @@ async def load_or_create(client: Client, namespace: str) -> Installation:
     """
     path = paths.secrets(namespace, SECRET_NAME)
     try:
-        return _parse(await client.get(path))
+        return parse(decode_data(await client.get(path)))
     except errors.NotFound:
         key = secrets.token_bytes(32)
         content = {_ID: str(uuid.uuid4()).encode(), _CURRENT: key_id(key).encode(), _PREFIX + key_id(key): key}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": SECRET_NAME,
-                "namespace": namespace,
-                "labels": {"app.kubernetes.io/part-of": names.FIELD_MANAGER},
-            },
-            "type": names.TYPE_OPAQUE,
-            "data": encode_data(content),
-        }
         try:
-            created = _parse(await client.create(paths.secrets(namespace), body))
+            await client.create(paths.secrets(namespace), manifest(namespace, content))
         except errors.AlreadyExists:
-            return _parse(await client.get(path))
+            return parse(decode_data(await client.get(path)))
+        created = parse(content)
         log.info("a new installation", id=created.id, secret=f"{namespace}/{SECRET_NAME}")
         return created
 
 
-def _parse(obj: dict[str, object]) -> Installation:
+def manifest(namespace: str, content: Mapping[str, bytes]) -> dict[str, Any]:
+    """The Secret that holds an installation."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": SECRET_NAME,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/part-of": names.FIELD_MANAGER},
+        },
+        "type": names.TYPE_OPAQUE,
+        "data": encode_data(content),
+    }
+
+
+def parse(content: Mapping[str, bytes]) -> Installation:
+    """Read what the Secret holds.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
     try:
-        content = decode_data(obj)
         keys = {name.removeprefix(_PREFIX): key for name, key in content.items() if name.startswith(_PREFIX)}
         current = content[_CURRENT].decode()
         if current not in keys or any(len(key) < 32 for key in keys.values()):

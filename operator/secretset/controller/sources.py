@@ -1,7 +1,8 @@
-"""Values: read from the source Secrets of the set's own namespace, only for as long as a pass needs them."""
+"""Values: opened, or read from the source Secrets of the set's own namespace; only for as long as a pass needs them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from secretset.controller.context import Context
@@ -10,6 +11,7 @@ from secretset.domain.fingerprint import digest
 from secretset.domain.models import ImagePullSecretSpec, SecretValue
 from secretset.domain.observed import decode_data
 from secretset.domain.record import SetRecord, Spec, values_of
+from secretset.domain.sealing import Place, Unopened
 from secretset.kube import errors, paths
 
 
@@ -41,7 +43,9 @@ async def _values(
     values: dict[str, bytes] = {}
     for key, value in sorted(wanted.items()):
         if value.value_from is None:
-            raise reasons.unseal_failed(key)
+            place = Place(context.installation.id, record.key.kind, namespace, record.key.name, key)
+            values[key] = await _opened(context, place, value.sealed or "")
+            continue
         ref = value.value_from.secret_key_ref
         if ref.name not in sources:
             sources[ref.name], versions[ref.name] = await _source(context, namespace, ref.name)
@@ -49,6 +53,17 @@ async def _values(
             raise reasons.source_missing(namespace, ref.name, ref.key)
         values[key] = sources[ref.name][ref.key]
     return values, versions
+
+
+async def _opened(context: Context, place: Place, text: str) -> bytes:
+    """Open one sealed value; lets others work meanwhile, since a set may have hundreds."""
+    await asyncio.sleep(0)
+    try:
+        return await context.sealing.opened(place, text)
+    except Unopened as error:
+        raise reasons.unseal_failed(place.key, error.why) from None
+    except errors.Forbidden:
+        raise reasons.permission_denied("hub", "get", "secrets", context.config.namespace) from None
 
 
 async def _source(context: Context, namespace: str, name: str) -> tuple[dict[str, bytes], tuple[str, str]]:

@@ -6,7 +6,7 @@ Everything that changes here is turned into keys to look at; nothing is decided 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -123,6 +123,10 @@ class HubStore:
         """A source Secret is gone, or lost its label."""
         if self.sources.pop((namespace, name), None) is not None:
             self._enqueue_all(self._by_source.get((namespace, name), ()))
+
+    def keys_added(self, kids: Collection[str]) -> None:
+        """Sealing keys came, or came back: sets with values for them may have failed for want of them."""
+        self._enqueue_all(key for key, record in self.sets.items() if not record.sealing_kids.isdisjoint(kids))
 
     def rewound(self) -> None:
         """The hub was put back to an earlier state: what comes now is newer, whatever its version says."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 
 from secretset.domain import names
+from secretset.domain.sealing import Cause
 
 
 class Phase(StrEnum):
@@ -177,9 +178,18 @@ def name_taken(other: names.Key) -> Problem:
     )
 
 
-def unseal_failed(key: str) -> Problem:
+_UNOPENED = {
+    Cause.MALFORMED: "is damaged: seal it anew.",
+    Cause.UNKNOWN_KEY: "was sealed for a key that this installation does not hold: seal it anew, or have the platform "
+    "team restore that key; the set goes on as soon as it is back.",
+    Cause.NOT_FOR_HERE: "was sealed for another installation, kind, namespace, name or key, or was altered: seal it "
+    "anew for this place.",
+}
+
+
+def unseal_failed(key: str, why: Cause) -> Problem:
     """A sealed value cannot be opened."""
-    return Problem(Reason.UNSEAL_FAILED, f"The sealed value of '{key}' cannot be opened by this installation.")
+    return Problem(Reason.UNSEAL_FAILED, f"The sealed value of '{key}' {_UNOPENED[why]}")
 
 
 def value_too_large(key: str) -> Problem:
@@ -197,6 +207,17 @@ def content_too_large() -> Problem:
 def invalid_spec(why: str) -> Problem:
     """A rule that the schema cannot express was broken; ``why`` names it, never a value."""
     return Problem(Reason.INVALID_SPEC, why)
+
+
+def invalid_window(field: str, value: str, rule: str) -> Problem:
+    """A field of ``spec.restart.window`` cannot be used; what it says is no secret, and is shown.
+
+    Args:
+        field: its name in the spec.
+        value: what it says.
+        rule: what it breaks, and how to do it right: the end of the sentence.
+    """
+    return invalid_spec(f"spec.restart.window.{field} '{value}' {rule}.")
 
 
 def permission_denied(region: str, verb: str, resource: str, namespace: str) -> Problem:

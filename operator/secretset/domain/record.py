@@ -9,12 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from secretset.domain import names, reasons
+from secretset.domain import names, reasons, sealing_keys, windows
 from secretset.domain.fingerprint import digest
-from secretset.domain.models import ImagePullSecretSpec, RestartSpec, SecretSetSpec, SecretValue, WorkloadCounts
+from secretset.domain.models import ImagePullSecretSpec, RestartSpec, SecretSetSpec, SecretValue
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import SecretRecord
 from secretset.domain.reasons import Reason
+from secretset.domain.restarts import State
+from secretset.domain.rollout_status import Told, digest_of
 
 Spec = SecretSetSpec | ImagePullSecretSpec
 
@@ -26,9 +28,15 @@ class SetRecord:
     Attributes:
         spec_inputs: hash of the part of the spec that content is made from (references and ciphertext).
         sources: names of the source Secrets that it reads.
+        sealed: how many of its sealed values name which sealing key, by id.
         poke: the annotation that forces a pass.
         abandoned: annotated to be let go, once it is deleted, though its region cannot be asked.
+        rollout: digest of what the status says of the workloads (`rollout_status.digest_of`).
         restarted: id of the wave whose restarts were all made.
+        planned: id of the wave whose workloads were all found.
+        rolled: `Kind/name` of workloads that the status lists as having the newest revision, while a wave goes on.
+        explain: the annotation that asks what would restart.
+        counts: of bound workloads in the status, by `State`.
         delivered_to: namespace of the managed Secret that the status reports; empty if none was delivered.
     """
 
@@ -45,14 +53,19 @@ class SetRecord:
     settled_region: str | None
     spec_inputs: str
     sources: tuple[str, ...]
+    sealed: tuple[tuple[str, int], ...]
     service_accounts: tuple[str, ...]
     restart: RestartSpec | None
     phase: str
     reason: str
     observed_generation: int
     revision: int
-    counts: WorkloadCounts | None
+    rollout: str
+    counts: tuple[int, ...]
     restarted: str
+    planned: str
+    rolled: frozenset[str]
+    explain: str
     delivered_to: str
 
     @property
@@ -64,6 +77,11 @@ class SetRecord:
     def delivered(self) -> bool:
         """Whether a managed Secret was reported in the status."""
         return bool(self.delivered_to)
+
+    @property
+    def sealing_kids(self) -> frozenset[str]:
+        """The ids of the sealing keys that its values need."""
+        return frozenset(kid for kid, _ in self.sealed)
 
     @property
     def settled_status(self) -> bool:
@@ -102,26 +120,36 @@ class SetRecord:
             and self.finalizers == other.finalizers
             and self.poke == other.poke
             and self.abandoned == other.abandoned
+            and self.explain == other.explain
         )
 
-    def reports(self, secret: SecretRecord, counts: WorkloadCounts) -> bool:
+    def reports(self, secret: SecretRecord, rollout: Told) -> bool:
         """Whether the status says what is so, given an intact managed Secret."""
-        return self.settled_status and self.revision == secret.revision and self.counts == counts
+        return self.settled_status and self.revision == secret.revision and self.rollout == rollout.digest
+
+    @property
+    def explained_keys(self) -> tuple[str, ...]:
+        """The keys that the annotation secretset.dev/explain-restart asks about."""
+        parts = (part.strip() for part in self.explain.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))[: names.KEYS_MAX]
 
 
 def parse_spec(kind: Kind, raw: Mapping[str, Any]) -> Spec:
     """Read a spec.
 
     Raises:
-        Problem: ``InvalidSpec``: stored by a schema that is not ours.
+        Problem: ``InvalidSpec``: stored by a schema that is not ours, or a restart window that never opens.
     """
     model = SecretSetSpec if kind is Kind.SECRET_SET else ImagePullSecretSpec
     try:
-        return model.model_validate(raw)
+        spec = model.model_validate(raw)
     except ValidationError:
         raise reasons.invalid_spec(
             "The spec does not fit the schema: install the CRDs of this version (`secretset crds`)."
         ) from None
+    if spec.restart is not None and spec.restart.window is not None:
+        windows.parse(spec.restart.window)
+    return spec
 
 
 def values_of(spec: Spec) -> Mapping[str, SecretValue]:
@@ -151,14 +179,19 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         settled_region=_interned(status.get("region")),
         spec_inputs="" if spec is None else _spec_inputs(spec),
         sources=() if spec is None else _sources(spec),
+        sealed=() if spec is None else sealing_keys.usage(value.sealed for value in values_of(spec).values()),
         service_accounts=tuple(sorted(spec.service_accounts or ())) if isinstance(spec, ImagePullSecretSpec) else (),
         restart=None if spec is None else spec.restart,
         phase=sys.intern(str(status.get("phase", ""))),
         reason=sys.intern(str(status.get("reason", ""))),
         observed_generation=status.get("observedGeneration", -1),
         revision=status.get("revision") or 0,
-        counts=_counts(status.get("workloads")),
+        rollout=digest_of(status),
+        counts=_counts(status.get("workloads") or {}),
         restarted=status.get("restartedFor") or "",
+        planned=status.get("plannedFor") or "",
+        rolled=_rolled(status) if status.get("plannedFor") else frozenset(),
+        explain=notes.get(names.ANNOTATION_EXPLAIN, ""),
         delivered_to=sys.intern(str((status.get("secretRef") or {}).get("namespace") or "")),
     )
 
@@ -178,11 +211,14 @@ def _spec_inputs(spec: Spec) -> str:
     return digest(*parts)
 
 
-def _counts(raw: Any) -> WorkloadCounts | None:
-    try:
-        return WorkloadCounts.model_validate(raw) if raw else None
-    except ValidationError:
-        return None
+def _counts(raw: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(raw.get(state.value, 0) for state in State)
+
+
+def _rolled(status: Mapping[str, Any]) -> frozenset[str]:
+    listed = (status.get("workloads") or {}).get("items") or ()
+    newest = status.get("revision")
+    return frozenset(f"{each.get('kind')}/{each.get('name')}" for each in listed if each.get("revision") == newest)
 
 
 def _interned(text: Any) -> str | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from secretset.domain.marks import Marks
-from secretset.domain.models.status import Condition, KeyStatus, SecretRef, SetStatus, WorkloadCounts
+from secretset.domain.models.status import Condition, KeyStatus, SealingKeyUse, SecretRef, SetStatus
 from secretset.domain.plan import Delivered
 from secretset.domain.reasons import Phase, Problem, Reason, ways_out
+from secretset.domain.rollout_status import ROLLED_OUT, Told
 
 # What a failure leaves as it was: the Secret that was delivered before is still there.
 _KEPT = (
@@ -21,7 +22,9 @@ _KEPT = (
     "createdAt",
     "updatedAt",
     "restartedFor",
+    "plannedFor",
     "workloads",
+    "explanation",
 )
 
 
@@ -39,8 +42,10 @@ def synced(
     generation: int,
     place: Place,
     marks: Marks,
-    counts: WorkloadCounts,
+    rollout: Told,
     restarted: str = "",
+    planned: str = "",
+    sealed: Iterable[tuple[str, int]] = (),
     previous: Mapping[str, Any] | None,
     timestamp: str,
 ) -> dict[str, Any]:
@@ -51,7 +56,7 @@ def synced(
     ]
     conditions = [
         _condition("Ready", "True", Reason.SYNCED, "The Secret is in place.", generation),
-        _rolled_out(counts, generation),
+        _condition(ROLLED_OUT, *rollout.condition, generation),
     ]
     status = SetStatus(
         phase=Phase.READY,
@@ -63,10 +68,13 @@ def synced(
         fingerprint=marks.fingerprint,
         key_count=len(keys),
         keys=keys,
+        sealing_keys=_uses(sealed),
         created_at=min((key.created_at for key in keys), default=timestamp),
         updated_at=marks.updated or timestamp,
         restarted_for=restarted or None,
-        workloads=counts,
+        planned_for=planned or None,
+        workloads=rollout.workloads,
+        explanation=rollout.explanation,
         conditions=[_since(condition, previous, timestamp) for condition in conditions],
     )
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -79,6 +87,7 @@ def unsynced(
     region: str | None,
     previous: Mapping[str, Any] | None,
     timestamp: str,
+    sealed: Iterable[tuple[str, int]] = (),
     delivered: Mapping[str, Any] | None = None,
     deleting: bool = False,
 ) -> dict[str, Any]:
@@ -99,10 +108,11 @@ def unsynced(
         message=problem.message,
         observed_generation=generation,
         region=region or (previous or {}).get("region"),
+        sealing_keys=_uses(sealed),
         conditions=[_since(condition, previous, timestamp) for condition in conditions],
     )
     kept = {name: delivered[name] for name in _KEPT if delivered and name in delivered}
-    rolled = [c for c in (delivered or {}).get("conditions") or () if c.get("type") == "RolledOut"]
+    rolled = [c for c in (delivered or {}).get("conditions") or () if c.get("type") == ROLLED_OUT]
     out = {**status.model_dump(mode="json", by_alias=True, exclude_none=True), **kept}
     out["conditions"] += rolled
     return out
@@ -116,20 +126,13 @@ def memory(status: Mapping[str, Any] | None) -> Delivered | None:
         revision=status["revision"],
         fingerprint=status["fingerprint"],
         restarted=status.get("restartedFor") or "",
+        planned=status.get("plannedFor") or "",
         keys={key["name"]: (key["createdAt"], key["updatedAt"]) for key in status.get("keys") or ()},
     )
 
 
-def _rolled_out(counts: WorkloadCounts, generation: int) -> Condition:
-    if counts.bound == 0:
-        return _condition("RolledOut", "True", "NothingBound", "No workload uses the Secret.", generation)
-    if counts.stalled:
-        return _condition("RolledOut", "False", "RolloutStalled", "A workload's rollout does not get on.", generation)
-    if counts.held:
-        return _condition("RolledOut", "False", "RolloutHeld", "A paused workload waits for its restart.", generation)
-    if counts.restarting:
-        return _condition("RolledOut", "False", "RollingOut", "Workloads are being restarted.", generation)
-    return _condition("RolledOut", "True", "RolloutComplete", "All workloads run with the present content.", generation)
+def _uses(sealed: Iterable[tuple[str, int]]) -> list[SealingKeyUse] | None:
+    return [SealingKeyUse(kid=kid, values=count) for kid, count in sealed] or None
 
 
 def _condition(kind: str, value: str, reason: str, message: str, generation: int) -> Condition:
