@@ -11,7 +11,6 @@ from harness.manifests import (
     decoded,
     env_from,
     env_key,
-    forms,
     grant,
     kubeconfig_ref,
     namespace,
@@ -31,6 +30,7 @@ from harness.process import (
     writes,
 )
 from harness.proxy import Proxy
+from harness.traces import forms
 from harness.waiting import SOON, eventually, holds
 
 __all__ = [

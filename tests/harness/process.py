@@ -38,20 +38,27 @@ def install_region_cluster(plane: ControlPlane) -> None:
 
 
 class OperatorProcess:
-    """The operator as a process; ends with the tests, whatever ends them.
+    """The operator, or another command, as a process; ends with the tests, whatever ends them.
 
     Args:
         plane: the hub.
         flags: more options.
         kubeconfig: of the hub; absent, that of the account of deploy/.
         code: Python that is run instead of ``-m secretset``: an operator that something was done to.
+        command: of `secretset`.
     """
 
     def __init__(
-        self, plane: ControlPlane, *flags: str, kubeconfig: Path | None = None, code: str | None = None
+        self,
+        plane: ControlPlane,
+        *flags: str,
+        kubeconfig: Path | None = None,
+        code: str | None = None,
+        command: str = "operator",
     ) -> None:
         self.plane = plane
-        self.log = plane.data_dir / f"operator-{secrets.token_hex(3)}.log"
+        self.log = plane.data_dir / f"{command}-{secrets.token_hex(3)}.log"
+        self._command = command
         self._flags = flags
         self._program = ("-m", "secretset") if code is None else ("-c", code)
         self._kubeconfig = kubeconfig or plane.service_account_kubeconfig(*OPERATOR_ACCOUNT)
@@ -64,7 +71,7 @@ class OperatorProcess:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "kubelab.leashed"),
-                    *(sys.executable, *self._program, "operator", "--kubeconfig", str(self._kubeconfig)),
+                    *(sys.executable, *self._program, self._command, "--kubeconfig", str(self._kubeconfig)),
                     *("--port", "0", "--log-level", "debug", "--log-format", "json", *self._flags),
                 ],
                 stdin=subprocess.PIPE,
@@ -75,7 +82,7 @@ class OperatorProcess:
                 env={key: value for key, value in os.environ.items() if key != "KUBECONFIG"},
             )
         if wait:
-            eventually(lambda: self._count_ready() > already, "the operator's readiness", seconds=30)
+            eventually(lambda: self._count_ready() > already, f"readiness of secretset {self._command}", seconds=30)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

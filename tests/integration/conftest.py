@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import json
+import secrets
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from harness import OperatorProcess, Org, eventually, forms, guarded, install_region_cluster, start_hub
+from harness import OperatorProcess, Org, guarded, install_region_cluster, start_hub
+from harness.alone import Alone, alone
 from harness.away import Away
 from harness.linked import Linked, linked
+from harness.sealing import Sealing, sealing
+from harness.traces import Traces, of_folder, of_plane, of_processes
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
 _numbers = itertools.count(1)
+# Where a value stands on purpose.
+LURE = "etcd: /registry/configmaps/default/lure"
 
 
 @pytest.fixture(scope="session")
@@ -24,29 +31,50 @@ def canaries() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def hub(control_planes: ControlPlanes) -> ControlPlane:
-    """A hub with the default region us-west in its own namespaces."""
-    return start_hub(control_planes, "hub")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the temporary files of this process, and of those that it starts, are from now on."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def abroad(control_planes: ControlPlanes) -> ControlPlane:
-    """Another cluster, ready to be made a region."""
+def hub(control_planes: ControlPlanes, canaries: list[str]) -> Iterator[ControlPlane]:
+    """A hub with the default region us-west in its own namespaces; what it stored and logged is looked through."""
+    plane = start_hub(control_planes, "hub")
+    yield plane
+    # One that is there shows that it is looked for.
+    lure = f"canary-{secrets.token_urlsafe(24)}"
+    plane.kubectl("create", "configmap", "lure", "-n", "default", f"--from-literal=a={lure}")
+    traces = Traces([*canaries, lure])
+    found = {(where, value) for where, content in of_plane(plane) for value in traces.found(content)}
+    told = {(where, value[:10]) for where, value in found - {(LURE, lure)}}
+    assert (LURE, lure) in found
+    assert not told
+
+
+@pytest.fixture(scope="session")
+def abroad(control_planes: ControlPlanes, canaries: list[str]) -> Iterator[ControlPlane]:
+    """Another cluster, ready to be made a region; what it stored and logged is looked through."""
     plane = control_planes(["abroad"], nodes=1, audit=True)[0]
     install_region_cluster(plane)
-    return plane
+    yield plane
+    Traces(canaries).assert_nowhere(of_plane(plane))
 
 
 @pytest.fixture(scope="session")
-def operator(hub: ControlPlane, canaries: list[str]) -> Iterator[OperatorProcess]:
-    """The operator on the hub; afterwards no value may stand anywhere but in Secrets."""
+def operator(hub: ControlPlane, canaries: list[str], temporary: Path) -> Iterator[OperatorProcess]:
+    """The operator on the hub; no value may stand in its metrics or among its arguments, nor in temporary files."""
     # Tests delete more sets in a minute than people do.
     process = OperatorProcess(hub, "--quiet-seconds", "0.4", "--max-wait-seconds", "2", "--deletion-burst", "10000")
     process.start()
     yield process
-    metrics = process.fetch("/metrics")[1]
+    traces = Traces(canaries)
+    traces.assert_nowhere([("metrics", process.fetch("/metrics")[1].encode()), *of_processes()])
     assert process.stop() == 0
-    _assert_nowhere(hub, canaries, {"metrics": metrics, "log": process.log.read_text()})
+    traces.assert_nowhere(of_folder(temporary))
 
 
 @pytest.fixture
@@ -80,11 +108,12 @@ def there(org: Org, abroad: ControlPlane) -> Iterator[Linked]:
 
 
 @pytest.fixture(scope="module")
-def far(control_planes: ControlPlanes) -> ControlPlane:
-    """A cluster that may be hurt."""
-    (plane,) = control_planes(["far"], nodes=1, audit=True)
+def far(module_control_planes: ControlPlanes, canaries: list[str]) -> Iterator[ControlPlane]:
+    """A cluster that may be hurt; what it stored and logged is looked through."""
+    (plane,) = module_control_planes(["far"], nodes=1, audit=True)
     install_region_cluster(plane)
-    return plane
+    yield plane
+    Traces(canaries).assert_nowhere(of_plane(plane))
 
 
 @pytest.fixture
@@ -96,24 +125,20 @@ def hurt(org: Org, far: ControlPlane) -> Iterator[Linked]:
             there.kubectl("delete", "secretset", name, "--timeout=20s")
 
 
-def _assert_nowhere(plane: ControlPlane, canaries: list[str], places: dict[str, str]) -> None:
-    """Look for every value, in each form it may have, in everything that is not a Secret's data."""
-    kinds = "secretsets,imagepullsecrets,regions,events,deployments,serviceaccounts,configmaps"
-    places["objects"] = plane.kubectl("get", kinds, "-A", "-o", "json").stdout
-    secrets = json.loads(plane.kubectl("get", "secrets", "-A", "-o", "json").stdout)["items"]
-    places["marks"] = json.dumps(
-        [
-            # What kubectl itself noted of a source Secret that a test applied is not ours.
-            {k: v for k, v in secret["metadata"].get("annotations", {}).items() if not k.startswith("kubectl.")}
-            for secret in secrets
-        ]
-    )
-    assert eventually(lambda: canaries, "a canary")
-    found = [
-        (where, value[:10])
-        for where, text in places.items()
-        for value in canaries
-        for form in forms(value)
-        if form in text
-    ]
-    assert not found
+@pytest.fixture(scope="module")
+def lone(module_control_planes: ControlPlanes, canaries: list[str]) -> Iterator[Alone]:
+    """A hub of the module's own, whose operator can be ended at any of its requests."""
+    plane = start_hub(module_control_planes, "alone")
+    with alone(plane, canaries) as lone:
+        yield lone
+    Traces(canaries).assert_nowhere(of_plane(plane))
+
+
+@pytest.fixture(scope="module")
+def webhook(
+    hub: ControlPlane, operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sealing]:
+    """The webhook on the hub, asked by the API server about what the tests label."""
+    assert operator.running
+    with sealing(hub, tmp_path_factory.mktemp("seal")) as webhook:
+        yield webhook
