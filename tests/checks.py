@@ -46,14 +46,20 @@ def sizes() -> list[str]:
 
 def generated() -> list[str]:
     """Generated files that differ from what the code makes."""
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "secretset", "crds", "--output-dir", folder], check=True)
-        names = [f"{definition.plural}.yaml" for definition in DEFINITIONS]
-        return [
-            f"crds/{name} is not what the models make of it: run `make generate`"
-            for name in names
-            if (Path(folder) / name).read_text() != (ROOT / "crds" / name).read_text()
-        ]
+    wanted = {
+        "crds": ("crds", [f"{definition.plural}.yaml" for definition in DEFINITIONS]),
+        "policies": ("deploy", ["bind-policy.yaml"]),
+    }
+    found = []
+    for command, (place, names) in wanted.items():
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([sys.executable, "-m", "secretset", command, "--output-dir", folder], check=True)
+            found += [
+                f"{place}/{name} is not what the code makes of it: run `make generate`"
+                for name in names
+                if (Path(folder) / name).read_text() != (ROOT / place / name).read_text()
+            ]
+    return found
 
 
 def reasons() -> list[str]:

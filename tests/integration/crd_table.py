@@ -24,6 +24,7 @@ NOT_SEALED = "Forbidden: must begin with 'hpke1.': make it with 'secretset seal'
 NOT_A_SECRET = "Forbidden: must be the name of a Secret: lower-case letters, digits, '-' and '.'"
 BAD_KEY = "spec.data: Invalid value: a key is 1 to 64 letters, digits, '_' and '-'"
 BAD_TEMPLATE = "the template knows {namespace} and {region} only"
+DURATION_RULE = "must be a time from 1m to 168h, such as '4h' or '1h30m'"
 SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
 
 
@@ -167,6 +168,7 @@ def _common_rows(prefix: str, make: Callable[..., Object]) -> Iterator[Row]:
         yield row(f"{field}-{number}", says, restart={field: number})
     yield row("seconds-text", not_a("integer", "string", f"{restart}.quietSeconds"), restart={"quietSeconds": "5s"})
     yield row("restart-misspelled", unknown("spec.restart.quietSecond"), restart={"quietSecond": 5})
+    yield from _window_rows(prefix, make)
     yield row("deletion-retain", deletionPolicy="Retain")
     yield row(
         "deletion-orphan",
@@ -174,6 +176,34 @@ def _common_rows(prefix: str, make: Callable[..., Object]) -> Iterator[Row]:
         deletionPolicy="Orphan",
     )
     yield row("string-data", unknown("spec.stringData"), stringData={"A": CANARY})
+
+
+def _window_rows(prefix: str, make: Callable[..., Object]) -> Iterator[Row]:
+    """Restart windows. What a schedule and a time zone are is for the operator to say."""
+
+    def row(name: str, says: str | None = None, /, *, without: str = "", **changes: Any) -> Row:
+        window = {"schedule": "0 2 * * 6", "duration": "4h", **changes}
+        window.pop(without, None)
+        return Row(f"{prefix}-window-{name}", make(restart={"window": window}), says)
+
+    path = "spec.restart.window"
+    yield row("plain")
+    yield row("zone", timeZone="Europe/Berlin", schedule="@daily")
+    for duration in ("1m", "60s", "90m", "1h30m", "604800s", "168h", "167h59m60s"):
+        yield row(duration, duration=duration)
+    for duration in ("", "0s", "59s", "168h1s", "999999h999999h9h", "-1h", "1.5h", "1d", "4", "4 h", "4h\n", "PT4H"):
+        says = f'{path}.duration: Invalid value: "{duration}": {DURATION_RULE}'.replace("\n", "\\n")
+        yield row(f"duration-{duration!r}", says, duration=duration)
+    yield row("duration-long", too_long(f"{path}.duration", 16), duration="1h".zfill(17))
+    yield row("duration-number", not_a("string", "integer", f"{path}.duration"), duration=3600)
+    yield row("schedule-128", schedule="0 2 * * 6".ljust(128))
+    yield row("schedule-129", too_long(f"{path}.schedule", 128), schedule="0 2 * * 6".ljust(129))
+    yield row("schedule-empty", f"{path}.schedule in body should be at least 1 chars long", schedule="")
+    yield row("zone-empty", f"{path}.timeZone in body should be at least 1 chars long", timeZone="")
+    yield row("zone-65", too_long(f"{path}.timeZone", 64), timeZone="z" * 65)
+    yield row("misspelled", unknown(f"{path}.timezone"), timezone="Europe/Berlin")
+    for field in ("schedule", "duration"):
+        yield row(f"without-{field}", required(f"{path}.{field}"), without=field)
 
 
 def _set_rows() -> Iterator[Row]:

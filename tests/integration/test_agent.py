@@ -25,6 +25,7 @@ from harness import (
     regional_role,
     writes,
 )
+from harness.rolling import counts
 from kubelab.plane import ControlPlane
 
 SYSTEM = "secretset-system"
@@ -108,12 +109,12 @@ def test_a_region_that_is_served_from_inside(inside: Inside, operator: OperatorP
     assert decoded(inside.found()) == {"A": str(content["a"]).encode()}
     # A change restarts, once.
     _deploy(inside)
-    eventually(lambda: inside.status()["workloads"] == _one_current())
+    eventually(lambda: counts(inside) == _one_current())
     changed = inside.canary()
     inside.source("src", a=changed)
     eventually(lambda: decoded(inside.found()) == {"A": changed.encode()})
     eventually(lambda: inside.restarts_there() == 1)
-    eventually(lambda: inside.status()["workloads"] == _one_current())
+    eventually(lambda: counts(inside) == _one_current())
     # When the agent has gone its region says so; what is delivered stays what it is.
     before = inside.get("secretset", "app")
     assert agent.stop() == 0
@@ -129,7 +130,7 @@ def test_a_region_that_is_served_from_inside(inside: Inside, operator: OperatorP
     agent.start()
     inside.reaches("ready", name="new")
     eventually(lambda: decoded(inside.found()) == decoded(inside.found("new")) == {"A": changed.encode()})
-    eventually(lambda: inside.status()["workloads"] == _one_current())
+    eventually(lambda: counts(inside) == _one_current())
     assert inside.reaches("ready")["revision"] == 3
     assert inside.restarts_there() == 2
     for name in ("app", "new"):
@@ -154,6 +155,7 @@ def test_a_region_that_is_served_from_inside(inside: Inside, operator: OperatorP
 
 def test_what_an_agent_may_see_on_the_hub(inside: Inside) -> None:
     assert inside.may("get", "secrets/secretset-installation", "-n", SYSTEM)
+    assert inside.may("get", "secrets/secretset-sealing-keys", "-n", SYSTEM)
     for verb in ("list", "watch", "create", "update", "patch", "delete"):
         assert not inside.may(verb, "secrets", "-n", SYSTEM), verb
     assert not inside.may("get", "secrets/kubeconfig-other", "-n", SYSTEM)

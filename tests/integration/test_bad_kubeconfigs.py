@@ -92,7 +92,10 @@ def test_a_kubeconfig_that_cannot_be_used(case: Kubeconfig, away: Org) -> None:
     assert (found["phase"], found["reason"], found["message"]) == ("failed", "RegionNotReady", status["message"])
     # Nobody was asked, or whoever was asked does not know us: neither says that the cluster is away.
     said = {c["type"]: c["status"] for c in found["conditions"]}
-    assert said in ({"Reachable": "Unknown", "Authorized": "Unknown"}, {"Reachable": "True", "Authorized": "False"})
+    assert said in (
+        {"Reachable": "Unknown", "Authorized": "Unknown", "BindPolicy": "Unknown"},
+        {"Reachable": "True", "Authorized": "False", "BindPolicy": "Unknown"},
+    )
     assert not TOUCHED.exists()
 
 

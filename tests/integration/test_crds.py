@@ -35,9 +35,9 @@ MAKERS = pytest.mark.parametrize("make", [secret_set, pull_secret])
 
 
 @pytest.fixture(scope="module")
-def plane(control_planes: ControlPlanes) -> ControlPlane:
+def plane(module_control_planes: ControlPlanes) -> ControlPlane:
     """A plane of its own: Regions are cluster-scoped, and `get` of a category must find only what is here."""
-    (plane,) = control_planes(["crds"], controllers=False)
+    (plane,) = module_control_planes(["crds"], controllers=False)
     plane.kubectl("apply", "--server-side", "-k", str(CRDS))
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     _until(lambda: "regions" in plane.kubectl("api-resources", "--api-group=secretset.dev").stdout)
@@ -203,7 +203,13 @@ def test_an_unknown_field_of_an_update_is_not_shown_by_server_side_apply(plane: 
             description="All fields.",
             metadata={"owner": "payments"},
             data={"A": SEALED, "B": REFERENCE},
-            restart={"policy": "Never", "quietSeconds": 1, "maxWaitSeconds": 2, "maxConcurrent": 3},
+            restart={
+                "policy": "Never",
+                "quietSeconds": 1,
+                "maxWaitSeconds": 2,
+                "maxConcurrent": 3,
+                "window": {"schedule": "0 2 * * 6", "duration": "4h", "timeZone": "Europe/Berlin"},
+            },
             deletionPolicy="Retain",
         ),
         secret_set("partial", restart={}),

@@ -16,6 +16,28 @@ def test_the_kustomization_applies(hub: ControlPlane) -> None:
     applied = hub.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "deploy"))
     assert "deployment.apps/secretset-operator" in applied.stdout
     assert applied.stdout.count("customresourcedefinition") == 3
+    assert applied.stdout.count("mutatingadmissionpolicy") == 2
+
+
+def test_a_webhook_that_gets_its_certificate_has_no_right_to_change_whom_api_servers_ask() -> None:
+    """All that it needs for a certificate of its own is in a file that one leaves out: no update brings it back."""
+    texts = {
+        path.name: path.read_text()
+        for path in (ROOT / "deploy").glob("webhook*.yaml")
+        if path.name != "webhook-self-signed.yaml"
+    }
+    assert texts.keys() == {"webhook.yaml", "webhook-hub.yaml"}
+    documents = [each for text in texts.values() for each in yaml.safe_load_all(text)]
+    rules = [rule for each in documents if each["kind"] in {"Role", "ClusterRole"} for rule in each["rules"]]
+    assert {verb for rule in rules for verb in rule["verbs"]} <= {"get", "list", "watch"}
+    assert not [rule for rule in rules if {"secrets", "mutatingwebhookconfigurations"}.intersection(rule["resources"])]
+    (pod,) = (each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment")
+    (switch,) = (each for each in pod["containers"][0]["env"] if each["name"] == "SECRETSET_SELF_SIGNED")
+    optional = switch["valueFrom"]["configMapKeyRef"]
+    assert optional["optional"]
+    added = list(yaml.safe_load_all((ROOT / "deploy/webhook-self-signed.yaml").read_text()))
+    (switched,) = (each for each in added if each["kind"] == "ConfigMap")
+    assert (switched["metadata"]["name"], switched["data"]) == (optional["name"], {optional["key"]: "true"})
 
 
 def test_the_pod_passes_pod_security_restricted(hub: ControlPlane) -> None:
@@ -66,6 +88,28 @@ def test_namespaces_are_read_but_not_made(hub: ControlPlane) -> None:
     account = hub.service_account_kubeconfig("secretset-system", "secretset-operator")
     assert _may(hub, account, "get", "namespaces")
     assert not any(_may(hub, account, verb, "namespaces") for verb in ("create", "update", "patch", "delete"))
+
+
+def test_the_operator_sees_its_bind_policy_and_writes_none(hub: ControlPlane) -> None:
+    account = hub.service_account_kubeconfig("secretset-system", "secretset-operator")
+    for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"):
+        resource = f"{plural}.admissionregistration.k8s.io"
+        assert _may(hub, account, "get", f"{resource}/secretset-bind")
+        assert not _may(hub, account, "get", f"{resource}/other")
+        assert not any(
+            _may(hub, account, verb, f"{resource}/secretset-bind") for verb in ("create", "update", "patch", "delete")
+        )
+
+
+def test_the_operator_changes_no_other_secret_or_config_map_than_its_keys(hub: ControlPlane) -> None:
+    account = hub.service_account_kubeconfig("secretset-system", "secretset-operator")
+    for allowed, other in (
+        ("secrets/secretset-sealing-keys", "secrets/secretset-installation"),
+        ("configmaps/secretset-public-keys", "configmaps/other"),
+    ):
+        assert _may(hub, account, "update", allowed, "-n", "secretset-system")
+        assert not _may(hub, account, "update", other, "-n", "secretset-system")
+        assert not _may(hub, account, "patch", allowed, "-n", "secretset-system")
 
 
 def _may(plane: ControlPlane, account: Path, verb: str, resource: str, *scope: str) -> bool:

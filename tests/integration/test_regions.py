@@ -21,6 +21,7 @@ from harness import (
     value_from,
     writes,
 )
+from harness.rolling import counts
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -51,7 +52,7 @@ def test_a_set_lives_and_dies_on_another_cluster(away: Away, abroad: ControlPlan
     away.source("src", a=changed)
     eventually(lambda: decoded(away.found()) == {"A": changed.encode()})
     eventually(lambda: away.generation("web") == generation + 1)
-    eventually(lambda: away.status()["workloads"] == {**_NONE, "bound": 1, "current": 1})
+    eventually(lambda: counts(away) == {**_NONE, "bound": 1, "current": 1})
     assert away.generation("web") == generation + 1
     # Deletion takes the Secret away before the set.
     away.kubectl("delete", "secretset", "app", "--timeout=10s")
@@ -111,9 +112,9 @@ def test_rotated_credentials_fail_no_set(away: Away, abroad: ControlPlane) -> No
 
 
 def test_a_region_that_is_away_holds_up_only_what_it_must(
-    org: Org, operator: OperatorProcess, control_planes: ControlPlanes
+    org: Org, operator: OperatorProcess, function_control_planes: ControlPlanes
 ) -> None:
-    (cluster,) = control_planes(["far"], controllers=False)
+    (cluster,) = function_control_planes(["far"], controllers=False)
     install_region_cluster(cluster)
     with guarded(Away(org, cluster)) as away:
         assert isinstance(away, Away)

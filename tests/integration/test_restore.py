@@ -12,18 +12,15 @@ from harness import Away, OperatorProcess, Org, decoded, eventually, guarded, ho
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
-# Its hubs are dear: all of these run in one worker.
-pytestmark = pytest.mark.xdist_group("restore")
-
 INSTALLATION = "secretset-installation"
 SYSTEM = "secretset-system"
 NONE = {"bound": 0, "current": 0, "restarting": 0, "stalled": 0, "held": 0}
 
 
 @pytest.fixture(scope="module")
-def first(control_planes: ControlPlanes) -> ControlPlane:
+def first(module_control_planes: ControlPlanes) -> ControlPlane:
     """A hub of these tests' own: it is hurt."""
-    return start_hub(control_planes, "first")
+    return start_hub(module_control_planes, "first")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +80,7 @@ def test_a_rebuilt_hub_adopts_what_it_delivered(
     process: OperatorProcess,
     first: ControlPlane,
     abroad: ControlPlane,
-    control_planes: ControlPlanes,
+    function_control_planes: ControlPlanes,
     canaries: list[str],
 ) -> None:
     """With the installation's Secret and its custom resources: one write for each Secret, and no restart."""
@@ -100,7 +97,7 @@ def test_a_rebuilt_hub_adopts_what_it_delivered(
         *exported(first, "secrets", "-n", "rebuilt", "-l", "secretset.dev/source=true"),
     ]
     objects = exported(first, "secretsets,imagepullsecrets", "-n", "rebuilt")
-    second = start_hub(control_planes, "second")
+    second = start_hub(function_control_planes, "second")
     second.kubectl("create", "namespace", "rebuilt")
     new_org = Org(second, "rebuilt", canaries).create()
     new_org.apply(*kept)

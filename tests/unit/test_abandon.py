@@ -215,6 +215,7 @@ async def test_rights_are_looked_up_where_a_deletion_is_held_up_though_nothing_e
         on_report=lambda _: None,
         on_stranger=lambda _: None,
         workers=1,
+        max_rollouts=0,
     )
     pull = OWNER._replace(kind=Kind.IMAGE_PULL_SECRET)
     runner.held |= {OWNER: "team-us", pull: "other"}

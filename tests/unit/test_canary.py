@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import deployment, pull_secret, secret_set
-from secretset.domain import payload, record, status
+from secretset.domain import payload, record, rollout_status, status
 from secretset.domain.fingerprint import Keyring
-from secretset.domain.models import WorkloadCounts
 from secretset.domain.names import Kind
 from secretset.domain.reasons import Problem
 from unit.slots import KEYRING, OWNER, Slot, wanted
@@ -53,7 +52,7 @@ def test_nothing_that_holds_or_describes_values_prints_one(first: dict[str, str]
                     generation=1,
                     place=status.Place(region="us", namespace="team-us", name="app"),
                     marks=secret.marks,
-                    counts=WorkloadCounts(bound=0, current=0, restarting=0, stalled=0, held=0),
+                    rollout=rollout_status.tell(slot.outlook(workloads)),
                     previous=None,
                     timestamp="",
                 )

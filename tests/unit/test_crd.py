@@ -97,7 +97,7 @@ def test_columns_point_at_fields_that_exist() -> None:
 
 def test_sets_show_the_promised_columns_and_limits() -> None:
     columns = [column[0] for column in DEFINITIONS[0].columns]
-    assert columns == ["Region", "Status", "Reason", "Keys", "Bound", "Updated", "Age"]
+    assert columns == ["Region", "Status", "Reason", "Keys", "Bound", "Updated", "Rollout", "Age"]
     data = dict(walk(schema_of(DEFINITIONS[0])))[".spec.data"]
     assert (data["minProperties"], data["maxProperties"]) == (1, 256)
 
