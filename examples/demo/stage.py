@@ -86,6 +86,15 @@ class Stage:
             )
         (self.hub.data_dir / "operator.pid").write_text(str(self._operator.pid))
 
+    def seal(self, name: str, key: str, value: str) -> str:
+        """A manifest of a set with one sealed value, made by `secretset seal` with the hub's public key."""
+        command = [sys.executable, "-m", "secretset", "seal", name, "-n", ORGANIZATION, "--from-stdin", key]
+        command += ["--kubeconfig", str(self.hub.kubeconfig), "--region", "us-west"]
+        done = subprocess.run(command, input=value, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            raise Failed(f"`secretset seal` failed: {done.stderr}")
+        return done.stdout
+
     def kill_operator(self) -> None:
         """End the operator as a crash does."""
         if self._operator is not None:

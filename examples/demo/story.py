@@ -44,8 +44,9 @@ def play(stage: Stage, tell: Teller, *, leash: bool) -> None:
     _deliver(stage, tell)
     generation = _bind(stage, tell)
     _heal(stage, tell, generation)
-    _rotate(stage, tell, generation)
     _refuse(stage, tell)
+    _seal(stage, tell)
+    _rotate(stage, tell, generation)
     _survive(stage, tell, generation + 1, leash=leash)
     _clean(stage, tell)
     if not leash:
@@ -136,6 +137,19 @@ def _refuse(stage: Stage, tell: Teller) -> None:
     tell("a value in plain text was refused, and not echoed", "kubectl explain secretset.spec.data")
 
 
+def _seal(stage: Stage, tell: Teller) -> None:
+    manifest = stage.seal("sealed", "TOKEN", "only-the-operator-opens-it")
+    if "only-the-operator-opens-it" in manifest or "hpke1." not in manifest:
+        raise Failed("the manifest is not sealed")
+    stage.hub.kubectl("apply", "-f", "-", input=manifest)
+    wait_for("sealed ready", partial(_ready, stage, "sset", "sealed"))
+    _expect(stage.values(stage.hub, US_NAMESPACE, "sealed"), "TOKEN", "only-the-operator-opens-it")
+    tell(
+        "the same, sealed by the command line, can be committed; the operator opened it",
+        "kubectl get sset sealed -n shop -o yaml",
+    )
+
+
 def _survive(stage: Stage, tell: Teller, generation: int, *, leash: bool) -> None:
     before = len(_written(stage.hub)), len(_written(stage.eu))
     stage.kill_operator()
@@ -151,10 +165,12 @@ def _survive(stage: Stage, tell: Teller, generation: int, *, leash: bool) -> Non
 
 def _clean(stage: Stage, tell: Teller) -> None:
     stage.hub.kubectl("delete", *_SETS, "--timeout=20s")
+    stage.hub.kubectl("delete", "sset", "sealed", "-n", ORGANIZATION, "--timeout=20s")
     account = stage.object(stage.hub, "serviceaccount", "default", "-n", US_NAMESPACE) or {}
     left = {
         "checkout in us-west": stage.values(stage.hub, US_NAMESPACE, "checkout"),
         "checkout-eu in eu-central": stage.values(stage.eu, EU_NAMESPACE, "checkout-eu"),
+        "sealed in us-west": stage.values(stage.hub, US_NAMESPACE, "sealed"),
         "docker-hub in us-west": stage.values(stage.hub, US_NAMESPACE, "docker-hub"),
         "imagePullSecrets of the ServiceAccount": account.get("imagePullSecrets"),
     }
