@@ -151,6 +151,8 @@ def _seal(stage: Stage, tell: Teller) -> None:
 
 
 def _survive(stage: Stage, tell: Teller, generation: int, *, leash: bool) -> None:
+    for region, sets in (("us-west", 3), ("eu-central", 1)):
+        wait_for(f"{region} tells of its sets", partial(_counts, stage, region, sets))
     before = len(_written(stage.hub)), len(_written(stage.eu))
     stage.kill_operator()
     stage.start_operator(leash=leash)
@@ -199,6 +201,10 @@ def _ready(stage: Stage, kind: str, name: str) -> bool:
     if status.get("phase") == "failed":
         raise Failed(f"{kind} {name} failed: {status.get('message')}")
     return status.get("phase") == "ready"
+
+
+def _counts(stage: Stage, region: str, sets: int) -> bool:
+    return bool(_status(stage, "region", region).get("sets", {}).get("ready") == sets)
 
 
 def _condition(stage: Stage, kind: str) -> str:
