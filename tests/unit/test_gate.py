@@ -44,7 +44,7 @@ KEY_REF = {"name": "V", "valueFrom": {"secretKeyRef": {"name": "app", "key": "A"
         pod(volumes=[{"name": "v", "secret": {"secretName": "app"}}]),
         pod(volumes=[{"name": "v", "projected": {"sources": [{"secret": {"name": "app"}}]}}]),
         pod(imagePullSecrets=[{"name": "app"}]),
-        {"metadata": {"annotations": {"secretset.dev/bind": "app"}}, "spec": {}},
+        {**pod(), "metadata": {"annotations": {"secretset.dev/bind": "app"}}},
     ],
 )
 def test_any_form_of_reference_counts(template: dict[str, Any]) -> None:
