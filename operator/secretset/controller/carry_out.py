@@ -18,7 +18,7 @@ from secretset.kube import errors, paths
 from secretset.kube.client import MERGE_PATCH, Client
 
 _ATTEMPTS = 5
-_AT_A_TIME = 16
+_AT_A_TIME = 32
 
 
 async def roll_out(scene: Scene, client: Client, *, just_written: bool) -> list[Workload]:
