@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,17 @@ import typer
 
 from secretset import __version__
 from secretset.cli.keys import keys
-from secretset.cli.options import LogFormat, LogLevel, SealingKekFiles, listed
+from secretset.cli.options import (
+    Context,
+    Kubeconfig,
+    LogFormat,
+    LogFormatOption,
+    LogLevel,
+    LogLevelOption,
+    SealingKekFiles,
+    listed,
+    run_until_stopped,
+)
 from secretset.cli.policies import policies
 from secretset.cli.reseal import reseal
 from secretset.cli.seal import seal
@@ -47,16 +56,8 @@ def operator(
     namespace: Annotated[
         str, typer.Option(envvar="SECRETSET_NAMESPACE", help="The operator's own namespace; holds its installation.")
     ] = "secretset-system",
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="SECRETSET_KUBECONFIG",
-            help="Kubeconfig of the hub. Absent: $KUBECONFIG, the pod's service account, or ~/.kube/config.",
-        ),
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option(envvar="SECRETSET_CONTEXT", help="Context of the kubeconfig to use.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
     host: Annotated[
         str, typer.Option(envvar="SECRETSET_HOST", help="Address that /healthz, /readyz and /metrics listen at.")
     ] = "127.0.0.1",
@@ -143,12 +144,8 @@ def operator(
         ),
     ] = None,
     sealing_kek_file: SealingKekFiles = None,
-    log_format: Annotated[
-        LogFormat, typer.Option(envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
-    ] = LogFormat.TEXT,
-    log_level: Annotated[
-        LogLevel, typer.Option(envvar="SECRETSET_LOG_LEVEL", help="No level prints a value or an object's body.")
-    ] = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Run the operator until it gets SIGTERM.
 
@@ -156,13 +153,10 @@ def operator(
 
     Example: secretset operator --kubeconfig hub.yaml --namespace secretset-system --log-format json
     """
-    import uvloop
-
     from secretset import telemetry
     from secretset.app import Operator
     from secretset.config import Config, replica_name
     from secretset.domain import names
-    from secretset.kube.errors import ConfigError
 
     telemetry.configure_logging(level=log_level.value, form=log_format.value)
     config = Config(
@@ -187,12 +181,7 @@ def operator(
         sealing_kek_files=tuple(sealing_kek_file or ()),
         reserved_keys=names.RESERVED_KEYS | listed(reserved_keys),
     )
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Operator(config).run())
-    except ConfigError as error:
-        typer.echo(f"secretset operator: {error}", err=True)
-        raise typer.Exit(2) from None
+    run_until_stopped("operator", Operator(config).run())
 
 
 @app.command()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +25,20 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+def run_until_stopped(command: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run one of the commands that end with a signal; exit code 2 if it is not configured well."""
+    import uvloop
+
+    from secretset.kube.errors import ConfigError
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except ConfigError as error:
+        typer.echo(f"secretset {command}: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def listed(text: str) -> frozenset[str]:
@@ -46,6 +62,13 @@ Kubeconfig = Annotated[
     ),
 ]
 Context = Annotated[str | None, typer.Option(envvar="SECRETSET_CONTEXT", help="Context of the kubeconfig to use.")]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
+]
+LogLevelOption = Annotated[
+    LogLevel,
+    typer.Option("--log-level", envvar="SECRETSET_LOG_LEVEL", help="No level prints a value or an object's body."),
+]
 OperatorNamespace = Annotated[
     str,
     typer.Option("--namespace", "-n", envvar="SECRETSET_NAMESPACE", help="The operator's own namespace on the hub."),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from secretset.cli.options import LogFormat, LogLevel, listed
+from secretset.cli.options import (
+    Context,
+    Kubeconfig,
+    LogFormat,
+    LogFormatOption,
+    LogLevel,
+    LogLevelOption,
+    listed,
+    run_until_stopped,
+)
 
 
 def webhook(
@@ -31,16 +39,8 @@ def webhook(
     namespace: Annotated[
         str, typer.Option(envvar="SECRETSET_NAMESPACE", help="The operator's own namespace on the hub.")
     ] = "secretset-system",
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="SECRETSET_KUBECONFIG",
-            help="Kubeconfig of the hub. Absent: $KUBECONFIG, the pod's service account, or ~/.kube/config.",
-        ),
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option(envvar="SECRETSET_CONTEXT", help="Context of the kubeconfig to use.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
     cluster_kubeconfig: Annotated[
         str,
         typer.Option(
@@ -84,12 +84,8 @@ def webhook(
             envvar="SECRETSET_RESERVED_KEYS", help="More names that sets may not use, as the operator has them."
         ),
     ] = "",
-    log_format: Annotated[
-        LogFormat, typer.Option(envvar="SECRETSET_LOG_FORMAT", help="text for people, json for machines.")
-    ] = LogFormat.TEXT,
-    log_level: Annotated[
-        LogLevel, typer.Option(envvar="SECRETSET_LOG_LEVEL", help="No level prints a value or an object's body.")
-    ] = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Run the webhook for the API server of one cluster until it gets SIGTERM.
 
@@ -98,11 +94,8 @@ def webhook(
 
     Example: secretset webhook --tls-cert tls.crt --tls-key tls.key --kubeconfig hub.yaml
     """
-    import uvloop
-
     from secretset import telemetry
     from secretset.domain import names
-    from secretset.kube.errors import ConfigError
     from secretset.webhook.process import Webhook, WebhookConfig
 
     telemetry.configure_logging(level=log_level.value, form=log_format.value)
@@ -121,9 +114,4 @@ def webhook(
         fail_closed=fail_closed,
         reserved_keys=names.RESERVED_KEYS | listed(reserved_keys),
     )
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Webhook(config).run())
-    except ConfigError as error:
-        typer.echo(f"secretset webhook: {error}", err=True)
-        raise typer.Exit(2) from None
+    run_until_stopped("webhook", Webhook(config).run())
