@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import deployment
-from secretset.domain.waves import ABSENT, UNKNOWN, Wave, joins, next_wave, unfinished
+from secretset.domain.waves import ABSENT, UNKNOWN, Wave, joins, next_wave, revision_of, unfinished
 from secretset.domain.workloads import Workload
 
 NOW, LONGEST = 1000.0, 10.0
@@ -286,3 +286,11 @@ def test_only_restarts_of_its_own_targets_begin_a_wave() -> None:
     assert joins(wave, [web("a", mark="1-u")], "app")
     assert not joins(wave, [web("a", mark="2-u")], "app")
     assert not joins(wave, [web("a")], "app", {"uid-a"})
+
+
+@pytest.mark.parametrize(
+    ("text", "revision"), [("7-uid-mark", 7), ("", 0), ("x-7", 0), ("²-x", 0), ("-1", 0), ("9" * 5000 + "-x", 0)]
+)
+def test_what_is_no_wave_has_no_revision(text: str, revision: int) -> None:
+    """Anyone who may change a workload may write its marks."""
+    assert revision_of(text) == revision

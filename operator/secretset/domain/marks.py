@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from secretset.domain import names
+from secretset.domain import names, versions
 from secretset.domain.fingerprint import combine
 from secretset.domain.names import Key, Kind
 from secretset.domain.waves import Wave
-
-# A counter that somebody set as high as it goes must not make every pass write.
-MOST_REVISIONS = 10**15
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 # Whatever reading a damaged annotation may raise.
@@ -105,7 +102,7 @@ class Marks:
             installation=installation,
             owner=owner,
             owner_uid=notes.get(names.ANNOTATION_OWNER_UID, ""),
-            revision=_revision(notes.get(names.ANNOTATION_REVISION)),
+            revision=versions.revision(notes.get(names.ANNOTATION_REVISION)),
             keys=_keys(notes.get(names.ANNOTATION_KEYS)),
             updated=updated if _TIME.fullmatch(updated := notes.get(names.ANNOTATION_UPDATED, "")) else "",
             inputs=notes.get(names.ANNOTATION_INPUTS, ""),
@@ -137,12 +134,6 @@ OWN_ANNOTATIONS = frozenset(
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _revision(text: str | None) -> int:
-    if not text or not text.isascii() or not text.isdigit() or len(text) > len(str(MOST_REVISIONS)):
-        return 0
-    return int(text) if int(text) <= MOST_REVISIONS else 0
 
 
 def _time(text: str) -> str:

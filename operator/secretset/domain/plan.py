@@ -13,10 +13,11 @@ from typing import Any
 
 from secretset.domain import reasons
 from secretset.domain.fingerprint import Keyring, combine, key_id_of
-from secretset.domain.marks import MOST_REVISIONS, OWN_ANNOTATIONS, KeyMark, Marks
+from secretset.domain.marks import OWN_ANNOTATIONS, KeyMark, Marks
 from secretset.domain.names import Key
 from secretset.domain.observed import ObservedSecret, encode_data
 from secretset.domain.restarts import RestartRule
+from secretset.domain.versions import MOST_REVISIONS
 from secretset.domain.waves import ABSENT, UNKNOWN, Wave, lost_wave, next_wave, revision_of
 from secretset.domain.workloads import Workload
 

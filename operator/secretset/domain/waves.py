@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from secretset.domain import versions
 from secretset.domain.uses import NONE
 from secretset.domain.workloads import Workload
 
@@ -229,8 +230,7 @@ def lost_wave(
 
 def revision_of(wave_id: str) -> int:
     """The revision of the content that a wave restarts for; 0 for what is no id of a wave."""
-    text = wave_id.partition("-")[0]
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return versions.revision(wave_id.partition("-")[0])
 
 
 def joins(previous: Wave, users: Iterable[Workload], secret: str, restarted: Collection[str] = ()) -> bool:
