@@ -41,9 +41,10 @@ async def roll_out(scene: Scene, client: Client, *, just_written: bool) -> list[
     wave, secret = scene.wave, scene.secret
     if wave is None or secret is None:
         return []
-    if scene.planned:
-        return await _restart_due(scene, client)
+    planned = scene.planned
     done = await _restart_due(scene, client)
+    if planned:
+        return done
     if missing := await listing.raced(client, scene.runner, scene.seen.key, wave, secret, exact=just_written):
         await _extend(scene, client, wave.including(missing))
         done += await _restart_due(scene, client)

@@ -11,6 +11,7 @@ from secretset import telemetry
 from secretset.controller import carry_out, pods, progress, tell
 from secretset.controller.context import Context
 from secretset.controller.deliver import Delivery
+from secretset.controller.outcome import soonest
 from secretset.controller.runner import RegionRunner
 from secretset.controller.scene import Scene
 from secretset.controller.translate import region_problem
@@ -96,11 +97,10 @@ async def follow_up(
         previous=previous,
         timestamp=context.timestamp(),
     )
-    waits = [wait for wait in (outlook.wait, progress.due_in(scene)) if wait is not None]
     return FollowUp(
         scene=scene,
         status=wanted,
-        wait=min(waits, default=None),
+        wait=soonest(outlook.wait, progress.due_in(scene)),
         failure=failure,
         restarted=restarted,
         over=over if restarted or (previous or {}).get("revision") else None,

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def soonest(*waits: float | None) -> float | None:
+    """The first of several times to look again, in seconds; None stands for not until something changes."""
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Done:
     """What came of a pass.

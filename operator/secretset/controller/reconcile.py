@@ -21,7 +21,7 @@ from secretset.controller.context import Context
 from secretset.controller.deliver import Delivery, deliver
 from secretset.controller.follow_up import follow_up
 from secretset.controller.hub import add_finalizer, fetch, write_status
-from secretset.controller.outcome import Done, Postponed
+from secretset.controller.outcome import Done, Postponed, soonest
 from secretset.controller.place import place
 from secretset.controller.rights import Presence, presence
 from secretset.controller.runner import RegionRunner
@@ -199,8 +199,7 @@ class Reconciler:
         later = await write_status(context, obj, after.status)
         if later is None:
             after.tell(previous)
-        waits = [wait for wait in (later, after.wait) if wait is not None]
-        return Done(worked=True, wait=min(waits, default=None))
+        return Done(worked=True, wait=soonest(later, after.wait))
 
     async def _fail(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from secretset.controller import progress, sources
 from secretset.controller.context import Context
-from secretset.controller.outcome import Done
+from secretset.controller.outcome import Done, soonest
 from secretset.controller.place import Placed, place
 from secretset.controller.runner import RegionRunner
 from secretset.controller.scene import Scene
@@ -64,7 +64,7 @@ def _rolled_out(
         return None
     if seen.key.kind is Kind.IMAGE_PULL_SECRET and not _attached(context, runner, placed, seen):
         return None
-    return Done(wait=min((wait for wait in (outlook.wait, look) if wait is not None), default=None))
+    return Done(wait=soonest(outlook.wait, look))
 
 
 def _patience(runner: RegionRunner, seen: SetRecord) -> float:
