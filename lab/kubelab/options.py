@@ -22,6 +22,8 @@ class Options:
     """Whether kube-controller-manager runs. Without: no rollouts, no default ServiceAccounts, no cascades."""
     audit: bool = False
     """Whether writes by anyone but the plane's own programs are logged (`ControlPlane.audit_events`)."""
+    audit_reads: tuple[str, ...] = ()
+    """Groups of users whose reads are logged as well, if anything is; `audit_events` leaves them out."""
     durable: bool = False
     """Whether etcd waits for the disk. Only a test of lost power needs it: what a killed program wrote is not lost."""
     extra_apiserver_args: tuple[str, ...] = ()
@@ -42,12 +44,13 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**dataclasses.asdict(self), "extra_apiserver_args": list(self.extra_apiserver_args)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Options":
         """Reads what `to_json` gave."""
-        return cls(**{**values, "extra_apiserver_args": tuple(values["extra_apiserver_args"])})
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**plain)
 
 
 class OptionFields(TypedDict, total=False):
@@ -56,5 +59,6 @@ class OptionFields(TypedDict, total=False):
     nodes: int
     controllers: bool
     audit: bool
+    audit_reads: tuple[str, ...]
     durable: bool
     extra_apiserver_args: tuple[str, ...]

@@ -1,6 +1,7 @@
 """A control plane, as its owner sees it: start it, use it, hurt it, stop it."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -139,8 +140,9 @@ class ControlPlane:
     def audit_events(self) -> list[dict[str, Any]]:
         """Returns the writes so far, oldest first, as events of `audit.k8s.io/v1`; see `components.AUDIT_POLICY`."""
         with self.audit_log.open() as file:
-            # A line without its end is still being written.
-            return [json.loads(line) for line in file if line.endswith("\n")]
+            # A line without its end is still being written; a moment later its rest would pass for a line of its own.
+            whole = itertools.takewhile(lambda line: line.endswith("\n"), file)
+            return [json.loads(line) for line in whole if not _is_read(line)]
 
     def _state(self) -> dict[str, Any]:
         state = self._folder.read_state()
@@ -305,3 +307,9 @@ class ControlPlane:
             if time.monotonic() > deadline:
                 raise ControlError(f"{what} of plane '{self.name}' was not ready within {seconds:.0f} s")
             time.sleep(0.05)
+
+
+def _is_read(line: str) -> bool:
+    """Whether a line of the audit log is about a read; the verb stands in front of all that clients may have sent."""
+    mark = '"verb":"'
+    return line.startswith(("get", "list", "watch"), line.find(mark) + len(mark))

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -26,10 +27,10 @@ def directory() -> Path:
     )
 
 
-def digest(sources: Path) -> str:
-    """Returns 16 hexadecimal digits that change with every change of the sources."""
+def digest(sources: Path, names: Iterable[str] = FILES) -> str:
+    """Returns 16 hexadecimal digits that change with every change of these files."""
     state = hashlib.sha256()
-    for name in FILES:
+    for name in names:
         content = (sources / name).read_bytes()
         state.update(f"{name}\0{len(content)}\0".encode())
         state.update(content)
@@ -38,7 +39,12 @@ def digest(sources: Path) -> str:
 
 def cached_binary(sources: Path) -> Path:
     """Returns where the binary of these sources is kept; it need not be there yet."""
-    return user_cache_path("kubelab") / digest(sources) / "kubelab"
+    return cache() / digest(sources) / "kubelab"
+
+
+def cache() -> Path:
+    """Returns the folder of everything that kubelab builds."""
+    return user_cache_path("kubelab")
 
 
 def go_version(sources: Path) -> tuple[int, ...]:
