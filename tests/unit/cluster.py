@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
-from unittest.mock import AsyncMock
 
 from builders import SetBuilder, WorkloadBuilder
 from secretset.config import Config
@@ -14,7 +13,6 @@ from secretset.controller.context import Context
 from secretset.controller.deliver import deliver
 from secretset.controller.follow_up import FollowUp, follow_up
 from secretset.controller.installation import Installation
-from secretset.controller.runner import RegionRunner
 from secretset.controller.scene import Scene
 from secretset.domain import names, status, workloads
 from secretset.domain.names import Key
@@ -24,6 +22,7 @@ from secretset.domain.restarts import RestartRule
 from secretset.domain.workloads import WorkloadKind
 from secretset.kube import errors, paths
 from secretset.kube.client import MERGE_PATCH, Client
+from unit.runners import runner
 from unit.slots import EPOCH, INSTALLATION, KEYRING
 
 Object = dict[str, Any]
@@ -137,7 +136,7 @@ class Cluster:
 
     def _found(self, path: str) -> Object:
         if path not in self.objects:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         return self.objects[path]
 
     def _guard(self, path: str, wanted: Mapping[str, Any]) -> Object:
@@ -206,17 +205,7 @@ class Operator:
         self.cluster.dead, self.cluster.fuse = False, None
         self.store = Store()
         self.context = cast("Context", self)
-        self.runner = RegionRunner(
-            "us",
-            installation=self.installation,
-            reconcile=AsyncMock(),
-            creates=lambda: False,
-            on_link=lambda _: None,
-            on_report=lambda _: None,
-            on_stranger=lambda _: None,
-            workers=1,
-            max_rollouts=self.max_rollouts,
-        )
+        self.runner = runner(installation=self.installation, max_rollouts=self.max_rollouts)
         for name in self.sets:
             self._record(name)
         for obj in self.cluster.objects.values():
@@ -241,19 +230,22 @@ class Operator:
     def scene(self, name: str) -> Scene:
         return Scene(self.context, self.runner, self._record(name), NAMESPACE)
 
-    async def work(self, name: str, content: Mapping[str, bytes], write_status: bool = True) -> FollowUp:
+    async def work(
+        self, name: str, content: Mapping[str, bytes], write_status: bool = True, *, inputs: str = "inputs"
+    ) -> FollowUp:
         """Make a pass over a set, as `controller.reconcile` does; the status is the last of its writes."""
         fresh = self._record(name)
         previous = self.statuses.get(name)
         desired = Desired(
             key=fresh.key,
             uid=fresh.uid,
-            installation=INSTALLATION,
+            installation=self.installation.id,
             region="us",
             namespace=NAMESPACE,
             content=content,
-            inputs="inputs",
+            inputs=inputs,
             rule=self.rule(name),
+            ask=fresh.ask,
         )
         client = self.cluster.client
         delivery = await deliver(self.context, self.runner, client, desired, status.memory(previous))

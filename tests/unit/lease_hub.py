@@ -88,7 +88,7 @@ class Api:
         name = path.partition("/leases/")[2]
         if name:
             if name not in self.hub.objects:
-                raise errors.NotFound(404)
+                raise errors.Absent(404)
             return copy.deepcopy(self.hub.objects[name])
         newest = str(max((int(o["metadata"]["resourceVersion"]) for o in self.hub.objects.values()), default=0))
         items = copy.deepcopy(list(self.hub.objects.values()))
@@ -132,7 +132,7 @@ class Api:
     def _check(self, name: str, uid: str, version: str | None) -> None:
         found = self.hub.objects.get(name)
         if found is None:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         if uid != found["metadata"]["uid"] or version not in {None, found["metadata"]["resourceVersion"]}:
             raise errors.Conflict(409, "Conflict")
 

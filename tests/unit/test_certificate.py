@@ -12,9 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from kubelab import pki
+from secretset.kube.certificate import Certificate
 from secretset.kube.errors import ConfigError
 from secretset.webhook import server
-from secretset.webhook.certificate import Certificate
 from secretset.webhook.review import ALLOWED, Answer, Review
 
 OLD, NEW = pki.Authority.create("old"), pki.Authority.create("new")

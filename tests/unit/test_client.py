@@ -98,6 +98,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         def monotonic() -> float:
             return real() + shift
 
+        perf_counter = staticmethod(time.perf_counter)
+
     monkeypatch.setattr(module, "time", Time)
     return ahead
 
@@ -349,6 +351,21 @@ async def test_who_follows_a_list_hears_that_its_connection_was_forgotten(served
     for task in (following, reading):
         with pytest.raises(errors.Unreachable):
             await asyncio.wait_for(task, 2)
+
+
+async def test_who_was_busy_when_the_connection_was_closed_hears_it_when_reading_on(served: Served) -> None:
+    async def hangs(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(60)
+        return response
+
+    served.answer = hangs
+    events = served.client.watch(THINGS, {})
+    assert (await anext(events))["type"] == "CONNECTED"
+    await served.client.close()
+    with pytest.raises(errors.Retired):
+        await anext(events)
 
 
 async def test_attempts_to_connect_are_given_up_too() -> None:

@@ -44,15 +44,21 @@ async def test_verification_can_be_turned_off_and_tls_left_out(tmp_path: Path) -
     assert (found.server, found.tls) == ("http://127.0.0.1:8001", None)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff\xfe\xfa", yaml.safe_dump(document(current="gone")).encode()]
-)
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\xfa", b"contexts: 5\ncurrent-context: a\n"])
 async def test_what_cannot_be_used_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "config").write_bytes(content)
     with pytest.raises(ConfigError, match="no usable kubeconfig at"):
         await credentials.load(str(tmp_path / "config"))
     with pytest.raises(ConfigError, match="there is no kubeconfig at"):
         await credentials.load(str(tmp_path / "other"))
+
+
+async def test_a_context_that_it_has_not_is_named(tmp_path: Path) -> None:
+    says = "config' cannot be used: it has no context 'gone'; "
+    with pytest.raises(ConfigError, match=says):
+        await credentials.load(written(tmp_path), "gone")
+    with pytest.raises(ConfigError, match=says):
+        await credentials.load(written(tmp_path, current="gone"))
 
 
 async def test_a_ca_that_is_none_is_told(tmp_path: Path) -> None:

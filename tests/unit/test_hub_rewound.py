@@ -26,7 +26,7 @@ class Leases:
         if "/leases/" not in path:
             return {"items": [] if self.lease is None else [self.lease]}
         if self.lease is None:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         return self.lease
 
     async def create(self, _: str, body: dict[str, Any]) -> Any:
@@ -35,7 +35,7 @@ class Leases:
 
     async def replace(self, _: str, body: dict[str, Any]) -> Any:
         if self.lease is None:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise errors.Conflict(409, "Conflict")
         return self._stored(body, body["metadata"]["uid"])

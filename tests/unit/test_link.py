@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -31,13 +32,19 @@ class Cluster:
     Attributes:
         fault: what the probe raises; None for a good answer.
         unready: what making credentials raises, after `slow` seconds; None if they are made.
+        cut: so many probes more fail, because their connection is cut.
+        late: so many probes more fail, because for this long (seconds) nothing of ours ran.
         uid: of kube-system, or what asking for it raises.
+        cut_later: the same as `cut`, of asking for it.
     """
 
     def __init__(self, uid: str | Exception = UID_1, *, server: str = "https://us", fault: Any = None) -> None:
         self.uid = uid
         self.server = server
         self.fault: Exception | None = fault
+        self.cut = 0
+        self.late: list[float] = []
+        self.cut_later = 0
         self.unready: Exception | None = None
         self.slow = 0.0
         self.prepared = 0
@@ -55,6 +62,12 @@ class Cluster:
         assert path == "/readyz"
         assert timeout < 10
         self.probes += 1
+        if self.cut:
+            self.cut -= 1
+            raise errors.Unreachable("cut")
+        if self.late:
+            time.sleep(self.late.pop())  # noqa: ASYNC251  (that is what it is about)
+            raise errors.Unreachable("TimeoutError")
         if self.fault is not None:
             raise self.fault
 
@@ -64,6 +77,9 @@ class Cluster:
 
     async def get(self, path: str) -> Any:
         assert path == "/api/v1/namespaces/kube-system"
+        if self.cut_later:
+            self.cut_later -= 1
+            raise errors.Unreachable("cut")
         if isinstance(self.uid, Exception):
             raise self.uid
         return {"metadata": {"uid": self.uid}}
@@ -82,12 +98,18 @@ class Told:
         self.log: list[str] = []
         self.away: list[float] = []
         self.begin_fault: Exception | None = None
-        self.link = Link("us", on_begin=self.begin, on_return=self.returned, on_verdict=self.verdict)
+        self.cluster: Cluster | None = None
+        self.ends: list[bool] = []
+        self.link = Link("us", on_begin=self.begin, on_end=self.end, on_return=self.returned, on_verdict=self.verdict)
 
     async def begin(self, _: Client, other: bool) -> None:
         if self.begin_fault is not None:
             raise self.begin_fault
         self.log.append("stranger" if other else "begin")
+
+    async def end(self) -> None:
+        if self.cluster is not None:
+            self.ends.append(self.cluster.closed)
 
     def returned(self, seconds: float) -> None:
         self.away.append(seconds)
@@ -98,6 +120,7 @@ class Told:
 
     async def connect(self, cluster: Cluster) -> None:
         await self.link.connect(cast("Client", cluster))
+        self.cluster = cluster
         await asyncio.wait_for(self.link.wait_known(), 5)
 
     async def probed(self, cluster: Cluster, times: int = 2) -> None:
@@ -196,6 +219,43 @@ async def test_it_tells_when_it_is_lost_and_when_it_is_back(told: Told) -> None:
         cluster.fault = None
         await told.probed(cluster, 3)
     assert told.log == ["begin", "up", *[UNREACHABLE, "return", "up"] * 2]
+
+
+async def test_a_connection_that_is_cut_under_a_probe_tells_nothing(told: Told) -> None:
+    cluster = Cluster()
+    await told.connect(cluster)
+    cluster.cut = 1
+    await told.probed(cluster, 4)
+    assert (told.log, cluster.forgotten) == (["begin", "up"], 0)
+
+
+async def test_a_connection_that_is_cut_while_it_arrives_tells_nothing(told: Told) -> None:
+    for _ in range(2):  # the first time, and with other credentials
+        cluster = Cluster()
+        cluster.cut_later = 1
+        await told.connect(cluster)
+        assert cluster.forgotten == 0
+    assert told.log == ["begin", "up"] * 2
+
+
+@pytest.fixture
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CUT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "PROBE_DEADLINE", 0.001)
+    monkeypatch.setattr(module, "_LATE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("prompt")
+async def test_who_had_no_turn_does_not_take_that_for_silence(told: Told) -> None:
+    cluster = Cluster()
+    await told.connect(cluster)
+    cluster.late = [0.2]
+    await told.probed(cluster, 4)
+    assert (told.log, cluster.forgotten) == (["begin", "up"], 0)
+    cluster.fault = errors.Unreachable("TimeoutError")
+    cluster.late = [0.2]
+    await told.probed(cluster, 4)
+    assert told.log == ["begin", "up", UNREACHABLE], "nor does it go on for ever"
 
 
 async def test_it_tells_when_the_cause_changes(told: Told) -> None:
@@ -303,6 +363,15 @@ async def test_while_credentials_are_replaced_nothing_is_wrong(told: Told) -> No
     await told.link.end()
     with pytest.raises(errors.Retired):
         await told.link.usable()
+
+
+async def test_whoever_follows_something_hears_of_the_end_before_the_client_is_closed(told: Told) -> None:
+    first, second = Cluster(), Cluster()
+    await told.connect(first)
+    await told.connect(second)
+    assert (first.closed, told.ends) == (True, [False])
+    await told.link.disconnect(reasons.region_not_ready("us", "it is decommissioned."))
+    assert (second.closed, told.ends) == (True, [False, False])
 
 
 async def test_without_credentials_it_says_why(told: Told) -> None:

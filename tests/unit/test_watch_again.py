@@ -50,10 +50,48 @@ async def test_a_cluster_that_cannot_be_asked_for_it_is_one_that_fails() -> None
         assert client.asked == [("list", None), ("watch", "10"), *[("look", None)] * 2, ("watch", "10")]
 
 
+@pytest.mark.parametrize("fault", [errors.Unreachable("refused"), errors.ServerError(503, "starting")])
+async def test_a_cluster_that_was_away_for_longer_is_listed_whatever_its_version(fault: errors.KubeError) -> None:
+    lists = [page("a", "b", version=10), page("a", version=20)]
+    async with following(lists, [[]], looks=[fault, fault, 20]) as (seen, client):
+        asked = [("list", None), ("watch", "10"), *[("look", None)] * 2, ("list", None), ("watch", "20")]
+        assert client.asked == asked
+        assert seen.log[-1] == "-b", "its store was put back, and has caught up"
+
+
+async def test_a_cluster_that_is_only_busy_is_not_listed_again() -> None:
+    busy = errors.Throttled(429, "busy")
+    async with following([page("a")], [[]], looks=[busy, busy, 11]) as (_, client):
+        assert client.asked == [("list", None), ("watch", "10"), *[("look", None)] * 3, ("watch", "10")]
+
+
 async def test_every_list_of_everything_is_told_of_before_its_first_object() -> None:
     lists: Script = [errors.Unreachable("refused"), page("a", more="t"), page("b"), page("a", version=20)]
     async with following(lists, [[GONE]]) as (seen, _):
         assert seen.relists == [0, 0, 2]
+
+
+# --- events that never came
+
+
+async def test_a_watch_that_ends_long_after_its_list_goes_on_from_another_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_RELIST_SECONDS", 0.0)
+    async with following([page("a", "b"), page("b", "c", version=20)], [[]]) as (seen, client):
+        assert client.asked == [("list", None), ("watch", "10"), ("list", None), ("watch", "20")]
+        assert seen.log[-1] == "-a"
+        assert seen.links == []
+
+
+async def test_who_asks_for_a_list_gets_it_while_the_watch_goes_on() -> None:
+    async with following([page("a"), page("b", version=20)], []) as (seen, client):
+        client.quiet.clear()
+        for _ in range(2):  # also while it is just ending
+            seen.watch.renew(relist=True)
+            await asyncio.sleep(0)
+        await client.quiet.wait()
+        assert client.asked == [("list", None), ("watch", "10"), ("list", None), ("watch", "20")]
+        assert seen.log == ["+a@1", "+b@1", "-a"]
+        assert seen.links == []
 
 
 # --- renewal, when the cluster answers again

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,14 +27,16 @@ MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-# A ValueError is what aiohttp makes of a header that cannot be sent, such as a token with a line break in it.
-_NO_ANSWER = (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, ValueError)
+# A ValueError is what aiohttp makes of a header that cannot be sent, such as a token with a line break in it, and a
+# RuntimeError of reading on where the connection was closed meanwhile.
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, ValueError, RuntimeError)
 
 _DISTRUST = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
 
 CONNECTED = "CONNECTED"
 # Longer answers are refused, so that no cluster can fill our memory; lists are asked for in smaller pages then.
 _LONGEST_ANSWER = 32 * 2**20  # bytes
+_ONE_PIECE = 2**20  # bytes
 _LONGEST_PAUSE = 60.0  # seconds; who asks us to wait for a day is asked again before
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -49,9 +52,10 @@ class Client:
         timeout: seconds for one request.
         fence: called before each request that changes something; raises what forbids it (`errors.Fenced`).
         on_silence: called when a request got no answer.
+        manager: the field manager of what is written (``managedFields``).
 
     Attributes:
-        name: the region's name, or `hub`: the label of its metrics.
+        name: the region's name, or `names.AT_HUB`: the label of its metrics.
     """
 
     def __init__(
@@ -62,12 +66,14 @@ class Client:
         timeout: float = 15.0,
         fence: Callable[[], None] | None = None,
         on_silence: Callable[[], None] | None = None,
+        manager: str = names.FIELD_MANAGER,
     ) -> None:
         self.name = name
         self._credentials = credentials
         self._timeout = timeout
         self._fence = fence
         self._on_silence = on_silence or (lambda: None)
+        self._manager = manager
         self._session: aiohttp.ClientSession | None = None
         self._waiting: set[asyncio.Timeout] = set()
         self._followed: set[aiohttp.ClientResponse] = set()
@@ -175,7 +181,7 @@ class Client:
         """
         query = dict(params or {})
         if method in {"POST", "PUT", "PATCH"}:
-            query.setdefault("fieldManager", names.FIELD_MANAGER)
+            query.setdefault("fieldManager", self._manager)
         self._heed_pause()
         if self._fence is not None and telemetry.changes(method, path):
             self._fence()
@@ -198,7 +204,7 @@ class Client:
         accept: str,
         timeout: float,  # noqa: ASYNC109  (as in `request`)
     ) -> bytes:
-        code = "error"
+        code, started = "error", time.monotonic()
         try:
             async with (
                 self._given_up_with_the_session(),
@@ -206,7 +212,8 @@ class Client:
                     method,
                     self._credentials.server + path,
                     params=query,
-                    data=data,
+                    # aiohttp warns of long bodies that come in one piece.
+                    data=data if data is None or len(data) <= _ONE_PIECE else io.BytesIO(data),
                     headers={"Content-Type": content_type, "Accept": accept},
                     timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=5),
                 ) as response,
@@ -221,7 +228,7 @@ class Client:
         except _NO_ANSWER as error:
             raise self._silence(method, error) from None
         finally:
-            telemetry.observe_request(self.name, method, code, path)
+            telemetry.observe_request(self.name, method, code, path, time.monotonic() - started)
 
     async def watch(
         self, path: str, params: Mapping[str, str], *, accept: str | None = None, idle: float = 90.0
@@ -254,6 +261,7 @@ class Client:
                     )
                     response = await stack.enter_async_context(request)
                     code = str(response.status)
+                    telemetry.observe_request(self.name, "WATCH", code, path)  # now: it may go on for hours
                     if response.status >= 400:
                         raise self._failure(response, await _bounded(response))
                 if session is not self._session:  # forgotten in this very moment
@@ -271,7 +279,8 @@ class Client:
         except _NO_ANSWER as error:
             raise self._silence("watch", error) from None
         finally:
-            telemetry.observe_request(self.name, "WATCH", code, path)
+            if code == "error":
+                telemetry.observe_request(self.name, "WATCH", code, path)
 
     @contextlib.asynccontextmanager
     async def _given_up_with_the_session(self) -> AsyncIterator[None]:

@@ -20,8 +20,7 @@ def namespace(path: str | None = None, context: str | None = None) -> str:
     try:
         if not explicit and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
             return (credentials.SERVICE_ACCOUNT / "namespace").read_text().strip()
-        file = explicit or str(Path.home() / ".kube" / "config")
-        config: Any = kube_config.kube_config.KubeConfigMerger(file).config  # of several files, if $KUBECONFIG says so
+        config = _read(explicit)
         wanted = context or config.value.get("current-context")
         chosen: dict[str, Any] = next(
             (each.value for each in config.value.get("contexts") or () if each.value["name"] == wanted), {}
@@ -29,3 +28,20 @@ def namespace(path: str | None = None, context: str | None = None) -> str:
         return str((chosen.get("context") or {}).get("namespace") or "")
     except _UNUSABLE:
         return ""
+
+
+def all_names(path: str | None = None) -> list[str]:
+    """The names of all contexts; none if the kubeconfig cannot be used."""
+    try:
+        found = _read(path or os.environ.get("KUBECONFIG")).value.get("contexts") or ()
+        return sorted(str(each.value["name"]) for each in found)
+    except _UNUSABLE:
+        return []
+
+
+def _read(explicit: str | None) -> Any:
+    """A kubeconfig, of several files if $KUBECONFIG says so."""
+    file = explicit or str(Path.home() / ".kube" / "config")
+    if not any(Path(part).exists() for part in file.split(os.pathsep)):
+        raise FileNotFoundError  # the library would print that, in words of its own
+    return kube_config.kube_config.KubeConfigMerger(file).config

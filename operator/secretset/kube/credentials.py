@@ -27,7 +27,7 @@ from secretset.kube.errors import ConfigError, NoCredentials
 from secretset.kube.exec_plugin import ExecPlugin
 from secretset.kube.identity import Credentials, tls_context
 
-__all__ = ["Credentials", "from_secret", "in_cluster", "load"]
+__all__ = ["Credentials", "address", "from_secret", "in_cluster", "load"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_AGE = 60.0  # seconds that a token file's content is used before it is read again
@@ -90,24 +90,54 @@ async def load(path: str | None = None, context: str | None = None) -> Credentia
     explicit = path or os.environ.get("KUBECONFIG")
     if not explicit and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
         return in_cluster()
+    return await _from(explicit, context)
+
+
+async def address(path: str | None = None, context: str | None = None, ca_file: Path | None = None) -> Credentials:
+    """Where the hub is, found as `load` finds it, and nothing of who we are: no credentials are read, or sent.
+
+    Args:
+        path: of a kubeconfig, whose users are not looked at.
+        context: of that file.
+        ca_file: in a pod: the CA of the API server, where the pod has no service account's.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    explicit = path or os.environ.get("KUBECONFIG")
+    if not explicit and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return in_cluster(ca_file=ca_file, anonymous=True)
+    return await _from(explicit, context, anonymous=True)
+
+
+async def _from(explicit: str | None, context: str | None, *, anonymous: bool = False) -> Credentials:
     path = explicit or str(Path.home() / ".kube" / "config")
     if not any(Path(part).exists() for part in path.split(os.pathsep)):  # noqa: ASYNC240  (once, at the start)
         raise ConfigError(f"there is no kubeconfig at '{path}'")
     try:
-        return await _from_file(path, context)
+        return await _from_file(path, context, anonymous=anonymous)
     except ConfigError as error:
         raise ConfigError(f"the kubeconfig at '{path}' cannot be used: {error}") from None
     except (*_UNUSABLE, yaml.YAMLError) as error:
         raise ConfigError(f"no usable kubeconfig at '{path}' ({type(error).__name__})") from None
 
 
-async def _from_file(path: str, context: str | None) -> Credentials:
+async def _nobody() -> str | None:
+    return None
+
+
+async def _from_file(path: str, context: str | None, *, anonymous: bool) -> Credentials:
     """The credentials in a kubeconfig of the installer, which may use everything.
 
     An exec plugin is run by us: the library runs it once, and not again when its token expires.
     """
     merged = kube_config.kube_config.KubeConfigMerger(path).config
+    wanted = context or merged.value.get("current-context")
+    if wanted and wanted not in [each.value.get("name") for each in merged.value.get("contexts") or ()]:
+        raise ConfigError(f"it has no context '{wanted}'; `kubectl config get-contexts` shows those that it has")
     loader = kube_config.kube_config.KubeConfigLoader(config_dict=merged, config_base_path=None, active_context=context)
+    if anonymous:
+        loader._user = kube_config.kube_config.ConfigNode("user", {})  # noqa: SLF001
     user: Any = loader._user  # noqa: SLF001  (there is no other way to take out the plugin)
     cluster: Any = loader._cluster  # noqa: SLF001
     section = user.value.pop("exec", None) if user is not None else None
@@ -134,7 +164,7 @@ async def _from_file(path: str, context: str | None) -> Credentials:
     return Credentials(
         server=configuration.host.rstrip("/"),
         tls=tls if configuration.host.startswith("https") else None,
-        authorize=authorize,
+        authorize=_nobody if anonymous else authorize,
         proxy=configuration.proxy or None,
         server_name=configuration.tls_server_name or None,
         plugin=plugin,
@@ -159,8 +189,12 @@ def _bytes(path: str | None) -> bytes:
     return Path(path).read_bytes() if path else b""
 
 
-def in_cluster() -> Credentials:
+def in_cluster(*, ca_file: Path | None = None, anonymous: bool = False) -> Credentials:
     """The pod's service account; its token is read again every minute, because kubelet rotates it.
+
+    Args:
+        ca_file: the CA of the API server, if it is not that of the account.
+        anonymous: leave the account's token alone.
 
     Raises:
         ConfigError: this is no pod, or one without an account.
@@ -169,9 +203,10 @@ def in_cluster() -> Credentials:
     if not host:
         raise ConfigError("the operator does not run in a pod")
     try:
-        tls = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
+        tls = ssl.create_default_context(cafile=str(ca_file or SERVICE_ACCOUNT / "ca.crt"))
     except (OSError, ValueError):
-        raise ConfigError("the pod's service account cannot be read") from None
+        what = "the file with the hub's CA" if ca_file else "the pod's service account"
+        raise ConfigError(f"{what} cannot be read") from None
     cached: tuple[float, str] = (float("-inf"), "")
 
     async def authorize() -> str:
@@ -184,4 +219,5 @@ def in_cluster() -> Credentials:
                     raise NoCredentials("the pod's service account token cannot be read") from None
         return f"Bearer {cached[1]}"
 
-    return Credentials(server=f"https://{f'[{host}]' if ':' in host else host}:{port}", tls=tls, authorize=authorize)
+    server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+    return Credentials(server=server, tls=tls, authorize=_nobody if anonymous else authorize)

@@ -80,7 +80,11 @@ class QuotaExceeded(Forbidden):
 
 
 class NotFound(ApiError):
-    """404."""
+    """404: what was asked for is not there, or the server knows no such path (yet), or a proxy answers in its place."""
+
+
+class Absent(NotFound):
+    """404, and the API server names the object that is not there. Only on this may anything be given up or made."""
 
 
 class AlreadyExists(ApiError):
@@ -130,6 +134,8 @@ def from_status(code: int, status: Mapping[str, Any], retry_after: str | None = 
         kind = Gone  # the version is of a future that a restored etcd has not seen
     if code == 409 and reason == "AlreadyExists":
         kind = AlreadyExists
+    elif code == 404 and reason == "NotFound" and isinstance(details, dict) and details.get("name"):
+        kind = Absent
     elif code == 403 and _names(causes, "NamespaceTerminating"):
         kind = NamespaceTerminating
     elif code == 403 and "exceeded quota" in str(status.get("message") or ""):

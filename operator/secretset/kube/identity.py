@@ -29,6 +29,7 @@ class Credentials:
         proxy: URL of an HTTP proxy, or None.
         server_name: the name that the server's certificate must be for, if it is not that in the URL.
         plugin: the program that makes the credentials, or None.
+        pool: the connections to use, shared with others and not ours to close; None: each session has its own.
     """
 
     server: str
@@ -37,6 +38,7 @@ class Credentials:
     proxy: str | None = None
     server_name: str | None = None
     plugin: ExecPlugin | None = None
+    pool: aiohttp.BaseConnector | None = None
 
     async def prepare(self) -> None:
         """Have the plugin, if there is one, make credentials, unless what it made before is valid.
@@ -49,8 +51,16 @@ class Credentials:
         if self.plugin is not None:
             await self.plugin.issued()
 
-    def session(self) -> aiohttp.ClientSession:
-        """A session for the running loop that authenticates each request by itself, and follows to no other server."""
+    def connector(self) -> aiohttp.BaseConnector:
+        """Connections to the cluster, for the running loop; who asked for them closes them."""
+        return aiohttp.TCPConnector(limit=0, ssl=self.tls or True, keepalive_timeout=60)
+
+    def session(self, answer: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
+        """A session for the running loop that authenticates each request by itself, and follows to no other server.
+
+        Args:
+            answer: what its requests return.
+        """
         origin = URL(self.server).origin()
 
         async def authenticate(
@@ -67,10 +77,12 @@ class Credentials:
             return await handler(request)
 
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self.tls or True, keepalive_timeout=60),
+            connector=self.pool or self.connector(),
+            connector_owner=self.pool is None,
             headers={"User-Agent": f"secretset-operator/{__version__}"},
             middlewares=(authenticate,),
             proxy=self.proxy,
+            response_class=answer,
         )
 
 

@@ -61,7 +61,7 @@ async def read(client: Client, namespace: str, name: str) -> Lease | None:
     """The Lease of this name, from a quorum; None if there is none."""
     try:
         return Lease.parse(await client.get(paths.leases(namespace, name)))
-    except errors.NotFound:
+    except errors.Absent:
         return None
 
 
@@ -95,7 +95,7 @@ async def write(
         known: what it was when it was seen last; None to create it.
 
     Raises:
-        AlreadyExists, Conflict, NotFound: it is not what is known; read it again.
+        AlreadyExists, Conflict, Absent: it is not what is known; read it again.
         KubeError: the hub refused or did not answer.
     """
     metadata: dict[str, Any] = {"name": name, "namespace": namespace, "labels": dict(labels)}
@@ -115,7 +115,7 @@ async def delete(client: Client, namespace: str, known: Lease) -> None:
     """Delete a Lease if it is still what is known of it.
 
     Raises:
-        Conflict, NotFound: it is not.
+        Conflict, Absent: it is not.
         KubeError: the hub refused or did not answer.
     """
     path = paths.leases(namespace, known.name)

@@ -16,6 +16,7 @@ NAMESPACES = "/api/v1/namespaces"
 REGIONS = f"/apis/{names.API_VERSION}/regions"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 RULES_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+RBAC = "rbac.authorization.k8s.io"
 
 # RFC 1123 subdomain, the loosest rule that any name we put into a path must keep.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 def core(plural: str, namespace: str | None = None, name: str | None = None) -> str:
     """A resource of the core group: over all namespaces, of one namespace, or one object."""
-    return _path("/api/v1", plural, namespace, name)
+    return of("/api/v1", plural, namespace, name)
 
 
 def secrets(namespace: str | None = None, name: str | None = None) -> str:
@@ -33,46 +34,56 @@ def secrets(namespace: str | None = None, name: str | None = None) -> str:
 
 def workloads(kind: WorkloadKind, namespace: str | None = None, name: str | None = None) -> str:
     """Workloads of one kind."""
-    return _path(f"/{kind.api}", kind.plural, namespace, name)
+    return of(f"/{kind.api}", kind.plural, namespace, name)
 
 
 def history(plural: str, namespace: str) -> str:
     """Where the earlier templates of workloads are: ReplicaSets or ControllerRevisions (apps/v1)."""
-    return _path("/apis/apps/v1", plural, namespace, None)
+    return of("/apis/apps/v1", plural, namespace, None)
 
 
 def custom(key: Key) -> str:
     """One custom resource."""
-    return _path(f"/apis/{names.API_VERSION}", key.kind.plural, key.namespace, key.name)
+    return of(f"/apis/{names.API_VERSION}", key.kind.plural, key.namespace, key.name)
 
 
 def custom_list(kind: Kind, namespace: str | None = None) -> str:
     """All custom resources of a kind, or those of one namespace."""
-    return _path(f"/apis/{names.API_VERSION}", kind.plural, namespace, None)
+    return of(f"/apis/{names.API_VERSION}", kind.plural, namespace, None)
 
 
 def region(name: str) -> str:
     """One Region."""
-    return _path(f"/apis/{names.API_VERSION}", "regions", None, name)
+    return of(f"/apis/{names.API_VERSION}", "regions", None, name)
 
 
 def leases(namespace: str, name: str | None = None) -> str:
     """Leases (coordination.k8s.io/v1)."""
-    return _path("/apis/coordination.k8s.io/v1", "leases", namespace, name)
+    return of("/apis/coordination.k8s.io/v1", "leases", namespace, name)
 
 
 def admission(plural: str, name: str) -> str:
     """A policy of admission, or the binding of one (admissionregistration.k8s.io/v1)."""
-    return _path("/apis/admissionregistration.k8s.io/v1", plural, None, name)
+    return of("/apis/admissionregistration.k8s.io/v1", plural, None, name)
+
+
+def role_bindings(namespace: str, name: str | None = None) -> str:
+    """RoleBindings (rbac.authorization.k8s.io/v1)."""
+    return of(f"/apis/{RBAC}/v1", "rolebindings", namespace, name)
+
+
+def cluster_role(name: str) -> str:
+    """One ClusterRole."""
+    return of(f"/apis/{RBAC}/v1", "clusterroles", None, name)
 
 
 def events(namespace: str) -> str:
     """Events (events.k8s.io/v1)."""
-    return _path("/apis/events.k8s.io/v1", "events", namespace, None)
+    return of("/apis/events.k8s.io/v1", "events", namespace, None)
 
 
-def _path(root: str, plural: str, namespace: str | None, name: str | None) -> str:
-    """Put a path together.
+def of(root: str, plural: str, namespace: str | None, name: str | None) -> str:
+    """Any resource, by the root of its group and version: put a path together.
 
     Raises:
         ValueError: a name is none; the text does not tell which, because it may hold anything.

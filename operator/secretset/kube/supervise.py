@@ -26,12 +26,20 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
 
 
+def ends(error: BaseException) -> bool:
+    """Whether an exception is this task's own cancellation, and not that of something that it waited for."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """Run until cancelled; begin again a second after whatever else ends it."""
     while True:
         try:
             return await run()
-        except Exception as error:  # noqa: BLE001
+        except (Exception, asyncio.CancelledError) as error:
+            if ends(error):
+                raise
             log.error("a task ended", task=name, error=where(error))  # noqa: TRY400
         await asyncio.sleep(_AGAIN_SECONDS)
 

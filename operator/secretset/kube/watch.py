@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,6 +26,12 @@ Upsert = Callable[[dict[str, Any]], None]
 Delete = Callable[[str, str, dict[str, Any] | None], None]  # namespace, name, and the last object if there is one
 
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 15.0  # seconds between attempts
+# A watch that the server ends after such a time goes on from a list: an event that never came (no API server should
+# lose one, but proxies and bugs of caches have) is made up for within twice that time.
+_RELIST_SECONDS = 600.0
+# Twice in a row: the API server itself is away, not just a connection. Its store may be put back meanwhile, and have
+# caught up with our version before anybody can compare; so the next attempt begins with a list.
+_AWAY = (errors.Unreachable, errors.ServerError)
 
 
 class Watch:
@@ -79,16 +86,20 @@ class Watch:
         self._known = set(remembered)
         self._newest = ""
         self._relist = False
+        self._listed_at = 0.0
+        self._following: asyncio.Timeout | None = None
         self._wake = asyncio.Event()
         self._delay = _BACKOFF_FIRST
 
     def renew(self, *, relist: bool) -> None:
-        """Try again now, if this waits for its next attempt; with ``relist`` from a list of everything.
+        """Try again now, if this waits for its next attempt; with ``relist`` from a list of everything, in any case.
 
         Should that fail it is tried again soon: an API server that has just begun may not know our rights yet.
         """
         self._relist |= relist
         self._delay = _BACKOFF_FIRST
+        if relist and self._following is not None and not self._following.expired():
+            self._following.reschedule(asyncio.get_running_loop().time())
         if self.failing is not None:
             self.tried.clear()
         self._wake.set()
@@ -102,10 +113,7 @@ class Watch:
                 if version is None or self._relist or await self._rewound(version):
                     version = await self._list()
                     self._relist = False
-                async with contextlib.aclosing(self._follow(version)) as versions:
-                    async for version in versions:  # noqa: B007  (kept for the next attempt)
-                        self._delay = _BACKOFF_FIRST
-                await asyncio.sleep(_jittered(_BACKOFF_FIRST))  # the server ended it: never in a hot loop
+                version = await self._follow_on(version)
             except errors.Gone:
                 version = None
                 await self._pause(self._delay)
@@ -117,14 +125,32 @@ class Watch:
                     self.tried.clear()  # that proves nothing of how it is now; the next attempt does
                 else:
                     self.tried.set()
+                away = isinstance(error, _AWAY) and isinstance(self.failing, _AWAY)
                 self.failing = error
                 if changed:
                     log.warning("watch failed", cluster=self._client.name, path=self._path, error=str(error))
                     self._on_link()
-                if isinstance(error, errors.ApiError) and not isinstance(error, errors.ServerError | errors.Throttled):
-                    version = None
+                refused = isinstance(error, errors.ApiError)
+                refused &= not isinstance(error, errors.ServerError | errors.Throttled)
+                version = None if refused or away or version is None else self._newest
                 await self._pause(max(self._delay, getattr(error, "retry_after", 0.0)))
                 self._delay = min(self._delay * 2, _BACKOFF_LAST)
+
+    async def _follow_on(self, version: str) -> str | None:
+        """Hand over changes from a version on until the server ends it; the version to go on from, None for a list."""
+        try:
+            async with (
+                asyncio.timeout(None) as self._following,
+                contextlib.aclosing(self._follow(version)) as versions,
+            ):
+                async for version in versions:  # noqa: B007  (the last one counts)
+                    self._delay = _BACKOFF_FIRST
+        except TimeoutError:
+            return None  # somebody asked for it
+        finally:
+            self._following = None
+        await asyncio.sleep(_jittered(_BACKOFF_FIRST))  # never in a hot loop
+        return version if time.monotonic() - self._listed_at < _RELIST_SECONDS else None
 
     async def _pause(self, seconds: float) -> None:
         """Wait for the next attempt, or until somebody knows that it is worth while."""
@@ -150,6 +176,7 @@ class Watch:
         for namespace, name in self._known - seen:
             self._hand_over(self._on_delete, namespace, name, None)
         self._known = seen
+        self._listed_at = time.monotonic()
         self.synced.set()
         if self.failing is None:
             self.tried.set()
