@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,13 +264,6 @@ def test_a_note_keeps_no_field_that_an_object_has_not() -> None:
         assert noted(through(secret_set({}, note=manifest))) == {**known, "spec": spec}
     for odd in (CANARY, [CANARY], 5):
         assert noted(through(secret_set({}, note={**known, "spec": odd}))) == known
-
-
-def test_the_condition_names_the_fields_that_an_object_has() -> None:
-    """What it knows and the webhook does not, or the other way round, would be asked about and left for ever."""
-    condition = (Path(__file__).parents[2] / "deploy/seal.yaml").read_text()
-    (found,) = re.findall(r"\(apiVersion\|kind\|metadata\|([\w|]+)\)", condition)
-    assert {*found.split("|"), "metadata", "data", "password"} == last_applied.SPEC_FIELDS
 
 
 def test_a_note_that_grows_too_long_is_refused() -> None:

@@ -40,6 +40,15 @@ def test_the_schema_is_structural(definition: Definition) -> None:
 
 
 @each_kind
+def test_nothing_that_brings_it_takes_it_away(definition: Definition) -> None:
+    assert render(definition)["metadata"]["annotations"] == {
+        "helm.sh/resource-policy": "keep",
+        "argocd.argoproj.io/sync-options": "Delete=false,Prune=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    }
+
+
+@each_kind
 def test_nothing_in_a_spec_has_a_default(definition: Definition) -> None:
     found = [path for path, node in walk(schema_of(definition)) if "default" in node]
     assert found == [".status"]

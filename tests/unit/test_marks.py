@@ -23,6 +23,7 @@ MARKS = Marks(
     keys={"A": KeyMark("k1.a", at(0), at(1)), "B": KeyMark("k1.b", at(0), at(2))},
     updated=at(2),
     inputs="inputs",
+    asked="abc",
     wave=WAVE,
 )
 

@@ -129,3 +129,48 @@ def test_a_wave_that_is_decided_again_for_the_same_content_is_the_same_wave() ->
     slot.obj = None
     slot.deliver(wanted({"A": b"2"}), before, workloads=done, second=9)
     assert slot.outlook(done).finished
+
+
+def test_the_time_of_the_last_change_is_kept_though_the_changed_key_is_gone() -> None:
+    """A repair of the Secret set it back to the time of the newest key that is left."""
+    slot = delivered({"A": b"1", "B": b"2"})
+    slot.deliver(wanted({"A": b"1"}), slot.status(), second=5)
+    memory = slot.status()
+    for _ in range(2):
+        slot.edit(lambda obj: obj.pop("data")).deliver(wanted({"A": b"1"}), memory, second=9)
+        assert slot.status() == memory
+        slot.obj = None  # then the status alone knows
+        slot.deliver(wanted({"A": b"1"}), memory, second=9)
+
+
+def test_a_damaged_time_of_the_last_change_is_mended() -> None:
+    """Else the status told of a change at every pass, as it named the time of the pass."""
+    slot = delivered()
+    memory = slot.status()
+    slot.edit(lambda obj: obj["metadata"]["annotations"].update({names.ANNOTATION_UPDATED: "yesterday"}))
+    record = slot.record()
+    assert record is not None
+    assert not record.intact
+    found = slot.deliver(wanted(), memory, second=9)
+    assert (found.write, found.drift) == (UPDATE, False)
+    assert slot.status() == memory
+
+
+@pytest.mark.parametrize("asked", [None, "earlier"])
+def test_a_request_that_was_carried_out_is_not_asked_for_again_by_a_copy_that_lacks_it(asked: str | None) -> None:
+    """Its annotation was taken off the Secret, or it was replaced by a copy from before, of the same revision."""
+    slot = delivered(ask="earlier")
+    slot.deliver(wanted(ask="earlier"), slot.status())
+    older = slot.copy()
+    slot.deliver(wanted(ask="later"), slot.status(), workloads=[WEB])
+    done, over = restarted(slot, WEB), slot.wave
+    assert over is not None
+    memory = replace(slot.status(), asked="later", restarted=over.id)
+    older["metadata"]["annotations"].pop(names.ANNOTATION_ASKED)
+    older["metadata"]["annotations"] |= {names.ANNOTATION_ASKED: asked} if asked else {}
+    found = slot.put_back(older).deliver(wanted(ask="later"), memory, workloads=done)
+    assert (found.write, found.asked, found.outdated) == (UPDATE, False, asked is not None)
+    assert slot.outlook(done, memory).finished
+    marks = slot.secret.marks
+    assert marks is not None
+    assert marks.asked == "later"

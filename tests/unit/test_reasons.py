@@ -87,7 +87,7 @@ def test_a_problem_keeps_what_the_server_asked_to_wait() -> None:
         (errors.NamespaceTerminating(403), Reason.NAMESPACE_MISSING),
         (errors.QuotaExceeded(403), Reason.QUOTA_EXCEEDED),
         (errors.Forbidden(403), Reason.PERMISSION_DENIED),
-        (errors.NotFound(404), Reason.NAMESPACE_MISSING),
+        (errors.Absent(404), Reason.NAMESPACE_MISSING),
         (errors.Unauthorized(401), Reason.REGION_NOT_READY),
         (errors.Throttled(429, retry_after=7.0), Reason.RETRYING),
         (errors.Invalid(422), Reason.RETRYING),

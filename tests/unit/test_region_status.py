@@ -57,7 +57,9 @@ def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def shown(status: Mapping[str, Any]) -> dict[str, str]:
     """What the conditions of the link say."""
-    return {each["type"]: each["status"] for each in status["conditions"] if each["type"] != "BindPolicy"}
+    return {
+        each["type"]: each["status"] for each in status["conditions"] if each["type"] in {"Reachable", "Authorized"}
+    }
 
 
 def test_a_region_that_answers_is_ready_and_counts_its_sets() -> None:

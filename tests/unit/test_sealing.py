@@ -48,10 +48,11 @@ def test_a_value_comes_back_as_it_was(value: bytes) -> None:
     assert OPENER.open(PLACE, text) == value
     assert sealing.looks_sealed(text)
     assert sealing.kid_of(text) == KEY.kid
-    assert len(text) <= sealing.TEXT_MAX
+    assert sealing.TEXT_MIN <= len(text) <= sealing.TEXT_MAX
 
 
-def test_the_longest_value_makes_the_longest_text() -> None:
+def test_the_shortest_value_makes_the_shortest_text_and_the_longest_the_longest() -> None:
+    assert len(KEY.public.seal(PLACE, b"")) == sealing.TEXT_MIN == 1879
     assert len(KEY.public.seal(PLACE, bytes(VALUE_MAX_BYTES))) == sealing.TEXT_MAX
 
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from secretset.domain import last_applied, payload, reasons
-from secretset.domain.names import RESERVED_KEYS, VALUE_MAX_BYTES, Kind, is_valid_key
+from secretset.domain import json_patch, last_applied, payload, reasons
+from secretset.domain.json_patch import Operation
+from secretset.domain.names import PASSWORD, RESERVED_KEYS, VALUE_MAX_BYTES, Kind, is_valid_key
 from secretset.domain.sealing import Place, PublicKey, looks_sealed
 
-Operation = dict[str, Any]
 """One operation of a JSON patch (RFC 6902)."""
 
-PASSWORD = "password"  # noqa: S105  (the name of a field)
 _VALUE, _SEALED, _VALUE_FROM = "value", "sealed", "valueFrom"
 _SOURCES = (_SEALED, _VALUE_FROM, _VALUE)
 _NOTE = ("metadata", "annotations", last_applied.ANNOTATION)
@@ -87,7 +86,9 @@ def seal(
         for name, value in sealed.items():
             text = key.seal(Place(installation, kind, namespace, of, name), value)
             chosen[name] = {**{field: chosen[name][field] for field in chosen[name] if field != _VALUE}, _SEALED: text}
-    patch = [_replace(_path(kind, name), entry) for name, entry in chosen.items() if entry is not entries[name]]
+    patch = [
+        json_patch.replace(_path(kind, name), entry) for name, entry in chosen.items() if entry is not entries[name]
+    ]
     return Sealed(patch + _note(new, chosen), len(sealed))
 
 
@@ -171,7 +172,7 @@ def _note(new: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Operation]:
             f"{last_applied.ANNOTATIONS_MAX_BYTES:,} bytes that 'kubectl apply' can note: use 'kubectl apply "
             "--server-side', or split the set"
         )
-    return [_replace(_NOTE, cleaned)]
+    return [json_patch.replace(json_patch.pointer(*_NOTE), cleaned)]
 
 
 def _where(kind: Kind, name: str) -> str:
@@ -181,11 +182,5 @@ def _where(kind: Kind, name: str) -> str:
     return f"spec.data.{name}" if is_valid_key(name) else "spec.data: an entry"
 
 
-def _path(kind: Kind, name: str) -> tuple[str, ...]:
-    return ("spec", "data", name) if kind is Kind.SECRET_SET else ("spec", PASSWORD)
-
-
-def _replace(path: tuple[str, ...], value: Any) -> Operation:
-    """An operation on what is there (RFC 6902, 4.3; RFC 6901, 3 for the path)."""
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    return {"op": "replace", "path": pointer, "value": value}
+def _path(kind: Kind, name: str) -> str:
+    return json_patch.pointer("spec", *(("data", name) if kind is Kind.SECRET_SET else (PASSWORD,)))

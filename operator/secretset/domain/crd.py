@@ -86,6 +86,14 @@ DEFINITIONS = (
 )
 
 
+# With a CRD go all its objects: Helm, Argo CD and Flux leave it where it is, whatever becomes of what brought it.
+_NEVER_DELETED = {
+    "helm.sh/resource-policy": "keep",
+    "argocd.argoproj.io/sync-options": "Delete=false,Prune=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+
+
 def render(definition: Definition) -> dict[str, Any]:
     """One CustomResourceDefinition, ready for `kubectl apply`."""
     document = definition.model.model_json_schema(by_alias=True)
@@ -105,6 +113,7 @@ def render(definition: Definition) -> dict[str, Any]:
         "metadata": {
             "name": f"{definition.plural}.{names.GROUP}",
             "labels": {"app.kubernetes.io/part-of": names.FIELD_MANAGER},
+            "annotations": dict(_NEVER_DELETED),
         },
         "spec": {
             "group": names.GROUP,

@@ -4,7 +4,8 @@ A manifest with a `value` would bring it into etcd by that road, and so would on
 field, text in place of an entry, the `stringData` of a Secret. So each entry that is not clearly sealed or a reference
 is exchanged for the one that is stored: the next apply then takes `sealed` away, as it must to set `value` or
 `valueFrom` instead, and a server-side apply finds in it what is there (facts.md: with only the value taken out, it
-would not be "exactly one of"). Fields that no object has are left out; no apply misses them.
+would not be "exactly one of"). What no object has is left out, wherever it stands: fields of other names, and maps or
+lists in place of text. No apply misses it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,40 @@ import json
 from collections.abc import Mapping
 from typing import Any, Never
 
-from secretset.domain.models import ImagePullSecretSpec, SecretSetSpec
 from secretset.domain.sealing import looks_sealed
 
 ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 ANNOTATIONS_MAX_BYTES = 262_144
 """What all annotations of an object may be long, names included (apimachinery, ``TotalAnnotationSizeLimitB``)."""
 
-_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec"})
-SPEC_FIELDS = frozenset(
-    field.alias or name for spec in (SecretSetSpec, ImagePullSecretSpec) for name, field in spec.model_fields.items()
-)
-"""The fields of the specs of both kinds; deploy/seal.yaml names them too."""
+Shape = type | list[Any] | Mapping[str, Any]
+"""What may stand somewhere: `str` for text or a number, `object` for what is judged otherwise, a list of one shape, or
+fields by name, where `*` is any other name. None is no field."""
+
+_MAP: Shape = {"*": str}
+META: Mapping[str, Shape] = {
+    **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "generation", "selfLink"), str),
+    **dict.fromkeys(("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"), str),
+    "labels": _MAP,
+    "annotations": {"*": str, ANNOTATION: None},  # kubectl takes it out of what it notes
+    "finalizers": [str],
+    "ownerReferences": [dict.fromkeys(("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"), str)],
+}
+"""The fields of an object's metadata (meta/v1, ``ObjectMeta``), but for `managedFields`, which nobody applies."""
+SPEC: Mapping[str, Shape] = {
+    "data": object,
+    "password": object,
+    **dict.fromkeys(("region", "description", "deletionPolicy", "host", "username"), str),
+    "metadata": _MAP,
+    "serviceAccounts": [str],
+    "restart": {
+        **dict.fromkeys(("policy", "quietSeconds", "maxWaitSeconds", "maxConcurrent"), str),
+        "window": dict.fromkeys(("schedule", "duration", "timeZone"), str),
+    },
+}
+"""The fields of the specs of both kinds; deploy/seal.yaml knows them too."""
+_MANIFEST: Shape = {"apiVersion": str, "kind": str, "metadata": META, "spec": SPEC}
+_NOTHING = object()
 
 
 class NotJson(Exception):
@@ -41,15 +64,24 @@ def without_plain_text(text: str, stored: Mapping[str, Any]) -> str | None:
     Raises:
         NotJson: it cannot be read.
     """
+    repeated = False
+
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        found = dict(pairs)
+        repeated = repeated or len(found) < len(pairs)
+        return found
+
     try:
-        manifest = json.loads(text, parse_constant=_refuse)
+        manifest = json.loads(text, parse_constant=_refuse, object_pairs_hook=fields)
         if not isinstance(manifest, dict):
             raise NotJson
-        if not _cleaned(manifest, stored):
+        found = _cleaned(manifest, stored)
+        if found == manifest and not repeated:  # of a field that stands there twice, the last one alone was looked at
             return None
         # As short as kubectl writes it, which is what its length is limited for.
         end = "\n" if text.endswith("\n") else ""
-        cleaned = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + end
+        cleaned = json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + end
         cleaned.encode()
     except (ValueError, RecursionError):  # also a number out of range, and half of a surrogate pair
         raise NotJson from None
@@ -61,39 +93,36 @@ def _refuse(constant: str) -> Never:
     raise ValueError
 
 
-def _cleaned(manifest: dict[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Exchange what may be plain, in place; whether anything was."""
-    changed = _keep(manifest, _FIELDS)
-    meta = manifest.get("metadata")
-    notes = meta.get("annotations") if isinstance(meta, dict) else None
-    if isinstance(notes, dict) and ANNOTATION in notes:  # kubectl takes it out of what it notes
-        del notes[ANNOTATION]
-        changed = True
-    spec = manifest.get("spec")
-    if not isinstance(spec, dict):
-        manifest.pop("spec", None)
-        return changed or spec is not None
-    changed |= _keep(spec, SPEC_FIELDS)
+def _cleaned(manifest: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with what may be plain exchanged, or left out."""
+    found: dict[str, Any] = _fitting(manifest, _MANIFEST)
+    spec = found.get("spec")
+    if spec is None:
+        return found
     data = spec.get("data")
     if isinstance(data, dict):
-        plain = [key for key, entry in data.items() if not _is_clean(entry)]
-        data |= {key: stored.get(key, {}) for key in plain}
-        changed |= bool(plain)
+        spec["data"] = {key: entry if _is_clean(entry) else stored.get(key, {}) for key, entry in data.items()}
     elif data is not None:
         del spec["data"]
-        changed = True
     if not _is_clean(spec.get("password")):
         spec["password"] = stored.get("password", {})
-        changed = True
-    return changed
+    return found
 
 
-def _keep(found: dict[str, Any], fields: frozenset[str]) -> bool:
-    """Take out all other fields; whether there were any."""
-    others = found.keys() - fields
-    for field in others:
-        del found[field]
-    return bool(others)
+def _fitting(found: Any, shape: Any) -> Any:
+    """What of it has a shape, in a copy; `_NOTHING` if it has another one altogether."""
+    if found is None or shape is object:
+        return found
+    if shape is str:
+        return _NOTHING if isinstance(found, dict | list) else found
+    if isinstance(shape, list) and isinstance(found, list):
+        parts = (_fitting(each, shape[0]) for each in found)
+        return [each for each in parts if each is not _NOTHING]
+    if isinstance(shape, list) or not isinstance(found, dict):
+        return _NOTHING
+    fields = ((name, shape.get(name, shape.get("*")), each) for name, each in found.items())
+    fitted = {name: _fitting(each, inner) for name, inner, each in fields if inner is not None}
+    return {name: each for name, each in fitted.items() if each is not _NOTHING}
 
 
 def _is_clean(entry: Any) -> bool:

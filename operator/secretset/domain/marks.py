@@ -42,6 +42,7 @@ class Marks:
     Attributes:
         revision: 1 at first delivery, one more with each change of content; 0 if the annotation was damaged.
         inputs: hash of what the content was made from (references and versions, no values).
+        asked: the request for a restart of all users that became a wave last (`SetRecord.ask`).
     """
 
     installation: str
@@ -51,6 +52,7 @@ class Marks:
     keys: Mapping[str, KeyMark] = field(default_factory=dict)
     updated: str = ""
     inputs: str = ""
+    asked: str = ""
     wave: Wave | None = None
 
     @property
@@ -79,6 +81,8 @@ class Marks:
             names.ANNOTATION_UPDATED: self.updated,
             names.ANNOTATION_INPUTS: self.inputs,
         }
+        if self.asked:
+            out[names.ANNOTATION_ASKED] = self.asked
         return out if self.wave is None else out | wave_annotation(self.wave)
 
     @classmethod
@@ -106,6 +110,7 @@ class Marks:
             keys=_keys(notes.get(names.ANNOTATION_KEYS)),
             updated=updated if _TIME.fullmatch(updated := notes.get(names.ANNOTATION_UPDATED, "")) else "",
             inputs=notes.get(names.ANNOTATION_INPUTS, ""),
+            asked=notes.get(names.ANNOTATION_ASKED, ""),
             wave=_wave(notes.get(names.ANNOTATION_WAVE)),
         )
 
@@ -128,6 +133,7 @@ OWN_ANNOTATIONS = frozenset(
         names.ANNOTATION_UPDATED,
         names.ANNOTATION_INPUTS,
         names.ANNOTATION_WAVE,
+        names.ANNOTATION_ASKED,
     }
 )
 

@@ -13,6 +13,11 @@ API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "secretset-operator"
 FINALIZER = f"{GROUP}/cleanup"
 
+# In metrics and logs, where otherwise the name of a region stands: none can be named so.
+AT_HUB = "(hub)"
+AT_HERE = "(here)"  # the webhook's own cluster
+AT_NONE = "(unresolved)"  # of no usable region
+
 # On the Leases of the operator's replicas.
 LABEL_REPLICA = f"{GROUP}/replica"
 ANNOTATION_REGIONS = f"{GROUP}/regions"
@@ -22,6 +27,7 @@ ANNOTATION_DEFAULT_REGION = f"{GROUP}/default-region"
 ANNOTATION_RECONCILE = f"{GROUP}/reconcile"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
 ANNOTATION_EXPLAIN = f"{GROUP}/explain-restart"
+ANNOTATION_RESTART_NOW = f"{GROUP}/restart-now"
 LABEL_SOURCE = f"{GROUP}/source"
 
 # On namespaces of a region, set by the operator on those that it creates, and by people: the ready gate is on there.
@@ -43,6 +49,7 @@ ANNOTATION_KEYS = f"{GROUP}/keys"
 ANNOTATION_UPDATED = f"{GROUP}/updated"
 ANNOTATION_INPUTS = f"{GROUP}/inputs"
 ANNOTATION_WAVE = f"{GROUP}/wave"
+ANNOTATION_ASKED = f"{GROUP}/asked"
 
 # On ConfigMaps of the operator's namespace that remember a managed Secret which was left behind.
 LABEL_TOMBSTONE = f"{GROUP}/tombstone"
@@ -57,6 +64,16 @@ ANNOTATION_RESTART = f"{GROUP}/restart"
 ANNOTATION_RESTARTED_FOR = f"{GROUP}/restarted-for"
 WAVE_MARK_PREFIX = f"wave.{GROUP}/"
 
+# On ServiceAccounts of people and pipelines, and their RoleBindings: the role; and when the last token ends, RFC 3339.
+LABEL_ROLE = f"{GROUP}/role"
+ANNOTATION_TOKEN_EXPIRES = f"{GROUP}/token-expires"
+
+# On Deployments that the REST API made as services, and on their pods: which they are. On the Deployments alone: the
+# managed Secrets that they were given by it, beside which others may stand.
+LABEL_SERVICE = f"{GROUP}/service"
+ANNOTATION_SERVICE_SET = f"{GROUP}/service-set"
+ANNOTATION_SERVICE_PULL_SECRET = f"{GROUP}/service-pull-secret"
+
 # On ServiceAccounts: which pull secrets of theirs the operator attached, and so may detach.
 PULL_MARK_PREFIX = f"pull.{GROUP}/"
 
@@ -67,18 +84,26 @@ TOMBSTONE_SELECTOR = f"{LABEL_TOMBSTONE}=true"
 TYPE_OPAQUE = "Opaque"
 TYPE_DOCKER = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
+# The one value in the spec of an ImagePullSecret: the name of its field, and of its key where values are sealed.
+PASSWORD = "password"  # noqa: S105
 
 # seeds/000: letters, digits, underscore and hyphen, at most 64 characters.
 KEY_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
+KEY_RULE = "1 to 64 letters, digits, '_' and '-'"
 KEYS_MAX = 256
-# seeds/004: 16 KB a value. The other is design.md's.
+# seeds/004: 16 KB a value. The others are design.md's.
 VALUE_MAX_BYTES = 16_384
+SEALED_MAX_BYTES = 1_000_000
 CONTENT_MAX_BYTES = 900 * 1024
 # seeds/004: LiveKit's own; the installer can add to them.
 RESERVED_KEYS = frozenset({"LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"})
 
+# RFC 7617: a ':' ends it. The length is design.md's, in characters.
+USERNAME_MAX = 1024
+
 # RFC 1123 label: what a namespace may be called.
 NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+NAMESPACE_RULE = "1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends"
 # RFC 1123 subdomain, but for its length: what an object may be called.
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 

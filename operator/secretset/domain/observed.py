@@ -71,6 +71,7 @@ class SecretRecord:
         current_key: the marks were made with the newest fingerprint key; else they are to be renewed.
         inputs: what the content was made from; replaced in memory once content from newer inputs proved equal.
         planned: id of the wave whose workloads were all found, those included that raced with the write.
+        asked: the request for a restart that became a wave last.
         restarted: uids that were restarted for the wave, some of which may have lost their mark since.
         deleted: when the Secret was found to be gone, in seconds since the epoch; only its memory is kept until it is
             put back. 0 while it is there.
@@ -86,6 +87,7 @@ class SecretRecord:
     current_key: bool
     wave: Wave | None
     keys: frozenset[str]
+    asked: str = ""
     planned: str = ""
     restarted: set[str] | frozenset[str] = frozenset()
     deleted: float = 0.0
@@ -102,6 +104,7 @@ class SecretRecord:
             and not secret.immutable
             and not secret.deleting
             and marks.revision > 0
+            and marks.updated != ""
             and all(secret.labels.get(name) == value for name, value in marks.labels().items())
             and secret.data.keys() == marks.keys.keys()
             and all(
@@ -120,6 +123,7 @@ class SecretRecord:
             current_key=all(key_id_of(mark.fingerprint) == keyring.current for mark in marks.keys.values()),
             wave=marks.wave,
             keys=frozenset(sys.intern(key) for key in secret.data),
+            asked=marks.asked,
         )
 
     def keep_wave(self, before: SecretRecord) -> None:

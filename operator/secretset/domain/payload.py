@@ -26,7 +26,7 @@ def check_keys(keys: Collection[str], reserved: Collection[str]) -> None:
         raise reasons.invalid_spec(f"Reserved by the platform, remove from spec.data: {listed}.")
     bad = sorted(key for key in keys if not names.is_valid_key(key))
     if bad:
-        raise reasons.invalid_spec("A key in spec.data breaks the rule: 1 to 64 letters, digits, '_' and '-'.")
+        raise reasons.invalid_spec(f"A key in spec.data breaks the rule: {names.KEY_RULE}.")
 
 
 def check_sizes(values: Mapping[str, bytes]) -> None:

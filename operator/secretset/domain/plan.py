@@ -18,7 +18,7 @@ from secretset.domain.names import Key
 from secretset.domain.observed import ObservedSecret, encode_data
 from secretset.domain.restarts import RestartRule
 from secretset.domain.versions import MOST_REVISIONS
-from secretset.domain.waves import ABSENT, UNKNOWN, Wave, lost_wave, next_wave, revision_of
+from secretset.domain.waves import ABSENT, UNKNOWN, Wave, asked_wave, lost_wave, next_wave, revision_of
 from secretset.domain.workloads import Workload
 
 
@@ -28,6 +28,7 @@ class Desired:
 
     Attributes:
         inputs: hash of what the content was made from.
+        ask: the request for a restart of all users that the set bears (`SetRecord.ask`).
     """
 
     key: Key
@@ -38,6 +39,7 @@ class Desired:
     content: Mapping[str, bytes]
     inputs: str
     rule: RestartRule
+    ask: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +50,17 @@ class Delivered:
         keys: name to (created, updated).
         restarted: id of the wave whose restarts were all made.
         planned: id of the wave whose workloads were all found.
+        asked: the request for a restart whose restarts were all made.
+        updated: when the content changed last, in RFC 3339.
     """
 
     revision: int
     fingerprint: str
     restarted: str = ""
     planned: str = ""
+    asked: str = ""
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    updated: str = ""
 
     @property
     def unrestarted(self) -> bool:
@@ -81,8 +87,11 @@ class Assessment:
         revision: the revision that the content has.
         outdated: the Secret is an older copy of itself, whose wave is over.
         unrestarted: the Secret was lost with its wave, and the status does not say that its restarts were all made.
+        asked: somebody asked for a restart of all users, which is no wave yet.
+        last_asked: the request that became a wave last; empty if there was none, or nobody knows.
         last_keys: name to (created, updated) of what was delivered last.
         last_fingerprints: name to fingerprint of that, or `waves.UNKNOWN`.
+        last_updated: when the content changed last, in RFC 3339; empty if nobody knows.
     """
 
     write: Write
@@ -92,8 +101,11 @@ class Assessment:
     revision: int
     outdated: bool
     unrestarted: bool
+    asked: bool
+    last_asked: str
     last_keys: Mapping[str, tuple[str, str]]
     last_fingerprints: Mapping[str, str]
+    last_updated: str
 
     @property
     def content_changed(self) -> bool:
@@ -132,7 +144,11 @@ def assess(
     drift = write is not Write.NONE and memory is not None and not changed
     if changed:
         revision = min(revision + 1, MOST_REVISIONS)
-    if write is Write.NONE and marks is not None and (changed or _outlived(marks, desired, keyring)):
+    asked = bool(desired.ask) and desired.ask not in {
+        marks.asked if marks is not None else "",
+        delivered.asked if delivered is not None else "",
+    }
+    if write is Write.NONE and marks is not None and (changed or asked or _outlived(marks, desired, keyring)):
         write = Write.UPDATE
     return Assessment(
         write=write,
@@ -142,8 +158,11 @@ def assess(
         revision=revision,
         last_keys=last_keys,
         last_fingerprints=fingerprints,
-        outdated=marks is not None and memory is not None and 0 < marks.revision < memory.revision,
+        last_updated=memory.updated if memory is not None else "",
+        outdated=marks is not None and memory is not None and _older_copy(desired, marks, memory.revision, delivered),
         unrestarted=drift and isinstance(memory, Delivered) and memory.unrestarted,
+        last_asked=(marks.asked if marks is not None else "") or (delivered.asked if delivered is not None else ""),
+        asked=asked and memory is not None,  # what is delivered for the first time is new to everybody
     )
 
 
@@ -202,15 +221,26 @@ def compose(
             restarted=restarted,
             now=now,
         )
-    newest = max((mark.updated for mark in keys.values()), default=timestamp)
+    if assessment.asked:
+        wave = asked_wave(
+            wave_id=f"{wave_id}-{desired.ask}",
+            secret=desired.key.name,
+            revision=assessment.revision,
+            workloads=workloads,
+            current=wave,
+            now=now,
+        )
+    # A key that was taken away is none of these, but that was a change too.
+    newest = max([assessment.last_updated, *(mark.updated for mark in keys.values())])
     return Marks(
         installation=desired.installation,
         owner=desired.key,
         owner_uid=desired.uid,
         revision=assessment.revision,
         keys=keys,
-        updated=timestamp if assessment.content_changed else newest,
+        updated=timestamp if assessment.content_changed else newest or timestamp,
         inputs=desired.inputs,
+        asked=desired.ask or assessment.last_asked,  # also once the annotation is gone: it may come back
         wave=wave,
     )
 
@@ -294,10 +324,24 @@ def _newest(marks: Marks | None, delivered: Delivered | None, keyring: Keyring) 
     return delivered if damaged else marks
 
 
+def _older_copy(desired: Desired, marks: Marks, revision: int, delivered: Delivered | None) -> bool:
+    """Whether a Secret is an older copy of itself; of two with one revision, by the request that was carried out."""
+    if marks.revision != revision:
+        return 0 < marks.revision < revision
+    return delivered is not None and bool(marks.asked) and marks.asked != desired.ask == delivered.asked
+
+
 def _outlived(marks: Marks, desired: Desired, keyring: Keyring) -> bool:
-    """Whether marks that are right are to be renewed: the object was re-created, or their fingerprint key is old."""
-    return marks.owner_uid != desired.uid or any(
-        key_id_of(mark.fingerprint) != keyring.current for mark in marks.keys.values()
+    """Whether marks that are right are to be renewed.
+
+    The object was re-created, the time of the last change was damaged, the last request for a restart is not what they
+    say, or their fingerprint key is old.
+    """
+    return (
+        marks.owner_uid != desired.uid
+        or not marks.updated
+        or marks.asked != (desired.ask or marks.asked)
+        or any(key_id_of(mark.fingerprint) != keyring.current for mark in marks.keys.values())
     )
 
 

@@ -104,8 +104,8 @@ def judge(policy: Manifest | None, binding: Manifest | None) -> BindPolicy:
     """
     if policy is None or binding is None:
         return BindPolicy.NOT_INSTALLED
-    current = _covers(policy.get("spec"), bind_policy()["spec"])
-    bound = _covers(binding.get("spec"), bind_policy_binding()["spec"])
+    current = covers(policy.get("spec"), bind_policy()["spec"])
+    bound = covers(binding.get("spec"), bind_policy_binding()["spec"])
     return BindPolicy.INSTALLED if current and bound else BindPolicy.OUTDATED
 
 
@@ -143,12 +143,12 @@ def _metadata() -> dict[str, Any]:
     return {"name": NAME, "labels": {"app.kubernetes.io/part-of": names.FIELD_MANAGER}}
 
 
-def _covers(found: Any, wanted: Any) -> bool:
+def covers(found: Any, wanted: Any) -> bool:
     """Whether everything wanted is in what was found; what is empty must be so, and lists be as they are."""
     if isinstance(wanted, dict) and wanted:
-        return isinstance(found, dict) and all(_covers(found.get(key), value) for key, value in wanted.items())
+        return isinstance(found, dict) and all(covers(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
-        return isinstance(found, list) and len(found) == len(wanted) and all(map(_covers, found, wanted))
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
     return bool(found == wanted)
 
 

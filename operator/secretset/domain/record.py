@@ -20,6 +20,9 @@ from secretset.domain.rollout_status import Told, digest_of
 
 Spec = SecretSetSpec | ImagePullSecretSpec
 
+_NONE: frozenset[str] = frozenset()  # one for all: each would be 216 bytes
+_ASK = 12  # characters of a hash that tell two requests of one set apart
+
 
 @dataclass(kw_only=True, slots=True)
 class SetRecord:
@@ -36,6 +39,8 @@ class SetRecord:
         planned: id of the wave whose workloads were all found.
         rolled: `Kind/name` of workloads that the status lists as having the newest revision, while a wave goes on.
         explain: the annotation that asks what would restart.
+        ask: hash of the annotation that asks for a restart of all users; empty if there is none.
+        asked: that which was carried out last.
         counts: of bound workloads in the status, by `State`.
         delivered_to: namespace of the managed Secret that the status reports; empty if none was delivered.
     """
@@ -66,6 +71,8 @@ class SetRecord:
     planned: str
     rolled: frozenset[str]
     explain: str
+    ask: str
+    asked: str
     delivered_to: str
 
     @property
@@ -121,6 +128,7 @@ class SetRecord:
             and self.poke == other.poke
             and self.abandoned == other.abandoned
             and self.explain == other.explain
+            and self.ask == other.ask
         )
 
     def reports(self, secret: SecretRecord, rollout: Told) -> bool:
@@ -154,7 +162,7 @@ def parse_spec(kind: Kind, raw: Mapping[str, Any]) -> Spec:
 
 def values_of(spec: Spec) -> Mapping[str, SecretValue]:
     """The values of a spec by name; a pull secret has one."""
-    return spec.data if isinstance(spec, SecretSetSpec) else {"password": spec.password}
+    return spec.data if isinstance(spec, SecretSetSpec) else {names.PASSWORD: spec.password}
 
 
 def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
@@ -186,12 +194,14 @@ def parse(kind: Kind, obj: Mapping[str, Any]) -> SetRecord:
         reason=sys.intern(str(status.get("reason", ""))),
         observed_generation=status.get("observedGeneration", -1),
         revision=status.get("revision") or 0,
-        rollout=digest_of(status),
+        rollout=sys.intern(digest_of(status)),  # most have nothing bound
         counts=_counts(status.get("workloads") or {}),
         restarted=status.get("restartedFor") or "",
         planned=status.get("plannedFor") or "",
-        rolled=_rolled(status) if status.get("plannedFor") else frozenset(),
+        rolled=_rolled(status) if status.get("plannedFor") else _NONE,
         explain=notes.get(names.ANNOTATION_EXPLAIN, ""),
+        ask=digest(ask)[:_ASK] if (ask := notes.get(names.ANNOTATION_RESTART_NOW, "")) else "",
+        asked=status.get("restartRequest") or "",
         delivered_to=sys.intern(str((status.get("secretRef") or {}).get("namespace") or "")),
     )
 

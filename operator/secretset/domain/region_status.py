@@ -16,6 +16,7 @@ from secretset.domain.regions import RegionRecord
 from secretset.domain.rights import Missing
 
 _Truth = Literal["True", "False", "Unknown"]
+_PHASES: dict[str | None, Phase] = {phase.value: phase for phase in Phase}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,11 @@ def region_status(
     """
     previous = previous or {}
     phase, reason, message = _summary(link)
-    conditions = [_reachable(link), _authorized(link), _bind_policy(link), *_default(region, defaults)]
+    conditions = [
+        *_progress(region, phase, reason, message),
+        *(_reachable(link), _authorized(link), _bind_policy(link)),
+        *_default(region, defaults),
+    ]
     status = RegionStatus(
         phase=phase,
         reason=reason,
@@ -99,6 +104,21 @@ def _summary(link: LinkState) -> tuple[Phase, str, str | None]:
     if link.missing:
         return Phase.READY, Reason.PERMISSION_DENIED.value, f"The operator {rights.tell(link.missing)}."
     return Phase.READY, "Reachable", None
+
+
+def _progress(
+    region: RegionRecord, phase: Phase, reason: str, message: str | None
+) -> list[tuple[str, _Truth, str, str]]:
+    """The phase as kstatus (Helm, Flux) reads it, which Reconciling has wait, and Stalled fail.
+
+    Not of a decommissioned Region: it is as was asked for, and must not fail each release that it is part of.
+    """
+    if region.spec.decommissioned:
+        return []
+    if phase is Phase.READY:
+        return [("Ready", "True", reason, message or "Sets can be delivered there.")]
+    kind = "Stalled" if phase is Phase.FAILED else "Reconciling"
+    return [("Ready", "False", reason, message or ""), (kind, "True", reason, message or "")]
 
 
 def _reachable(link: LinkState) -> tuple[str, _Truth, str, str]:
@@ -142,12 +162,17 @@ def _default(region: RegionRecord, defaults: Sequence[str]) -> list[tuple[str, _
     return [("Default", "False", "SeveralDefaults", text)]
 
 
+def phase_of(record: SetRecord) -> Phase:
+    """The phase that a set counts with: it is pending while its status is that of an earlier generation."""
+    if record.observed_generation < record.generation:
+        return Phase.PENDING
+    return _PHASES.get(record.phase, Phase.PENDING)
+
+
 def _count(sets: Iterable[SetRecord]) -> PhaseCounts:
     tally = dict.fromkeys(Phase, 0)
-    phases = set(Phase)
     for record in sets:
-        current = record.observed_generation >= record.generation and record.phase in phases
-        tally[Phase(record.phase) if current else Phase.PENDING] += 1
+        tally[phase_of(record)] += 1
     return PhaseCounts(ready=tally[Phase.READY], pending=tally[Phase.PENDING], failed=tally[Phase.FAILED])
 
 

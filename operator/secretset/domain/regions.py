@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -218,10 +219,14 @@ def _older_claim(
 
 def _organization_of(region: RegionRecord, target: str) -> str:
     """The organization that a namespace stands for by a region's template; empty if it stands for none."""
-    first, *others = re.escape(region.template.replace("{region}", region.name)).split(re.escape("{namespace}"))
-    pattern = first + "(?P<name>.+)" + "(?P=name)".join(others)
-    found = re.fullmatch(pattern, target)
+    found = _pattern(region.template.replace("{region}", region.name)).fullmatch(target)
     return found.group("name") if found else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _pattern(template: str) -> re.Pattern[str]:
+    first, *others = re.escape(template).split(re.escape("{namespace}"))
+    return re.compile(first + "(?P<name>.+)" + "(?P=name)".join(others))
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:

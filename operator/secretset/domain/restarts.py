@@ -83,7 +83,8 @@ class Verdict:
     """How one bound workload stands.
 
     Attributes:
-        revision: of the content that it runs with, or is getting; 0 if nobody knows, because it is never restarted.
+        revision: of the content that it runs with, or is getting; 0 if nobody knows, because it is never restarted, or
+            while it waits for a restart that somebody asked for.
         why: what it waits for, or what is wrong, as a part of a sentence; empty if there is nothing to say.
     """
 
@@ -260,7 +261,8 @@ class _Scene:
         """How one user stands."""
         waits = workload.uid in self._uids
         if waits and self.own and self.own.wave:
-            revision = self.own.wave.base
+            # Who waits must not look like who is through (`SetRecord.rolled`), though the content be the same.
+            revision = 0 if self.own.wave.asked else self.own.wave.base
         elif not (self.own and self.own.rule.automatic) or workload.uses[self.secret].keys == NONE:
             revision = 0
         state, why = State.CURRENT, ""

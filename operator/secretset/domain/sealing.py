@@ -57,7 +57,10 @@ _BODY_MAX = -(-(_OVERHEAD + _PADDED_MAX) * 4 // 3)
 # Multiplied with a point of low order, any such number gives zero, which the library refuses.
 _PROBE = X25519PrivateKey.from_private_bytes(bytes(32))
 
-TEXT_MAX = len(PREFIX) + _KID_DIGITS + 1 + _BODY_MAX
+_HEAD = len(PREFIX) + _KID_DIGITS + 1
+TEXT_MIN = _HEAD + -(-(_OVERHEAD + PADDING_STEP) * 4 // 3)
+"""Characters of the text of the shortest value, 1,879: a shorter text is not sealed, whatever it begins with."""
+TEXT_MAX = _HEAD + _BODY_MAX
 """Characters of the text of the longest value; a longer text is refused unread."""
 
 
@@ -267,7 +270,9 @@ def _parse(text: str) -> tuple[str, bytes]:
         Unopened: MALFORMED.
     """
     kid, dot, encoded = text[len(PREFIX) : TEXT_MAX + 1].partition(".")
-    if not (text.startswith(PREFIX) and len(text) <= TEXT_MAX and len(kid) == _KID_DIGITS and _HEX.issuperset(kid)):
+    if not (text.startswith(PREFIX) and TEXT_MIN <= len(text) <= TEXT_MAX):
+        raise Unopened(Cause.MALFORMED)
+    if not (len(kid) == _KID_DIGITS and _HEX.issuperset(kid)):
         raise Unopened(Cause.MALFORMED)
     try:
         standard = encoded.encode("ascii").translate(_STANDARD) + b"=" * (-len(encoded) % 4)

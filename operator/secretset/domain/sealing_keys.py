@@ -18,12 +18,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from secretset.domain.names import GROUP
 from secretset.domain.sealing import SEED_BYTES, PrivateKey, PublicKey, kid_of
 
 SECRET_NAME = "secretset-sealing-keys"  # noqa: S105  (a name)
 CONFIG_MAP_NAME = "secretset-public-keys"
 DOCUMENT = "keys.json"
 """The one entry of that ConfigMap."""
+BACKED_UP = f"{GROUP}/backed-up"
+"""Its annotation that tells the ids of the keys that are in a backup, separated by commas."""
 KNOWN_SECONDS = 90.0
 """For how long the webhook seals by a document that it has read: from then on it has to have read it again."""
 
@@ -129,19 +132,22 @@ class PublicKeys:
     Attributes:
         installation: the id of the installation, which values are bound to.
         keys: the newest first.
+        held: whether the operator has the private key of the newest one; without it nobody seals, as long as nobody
+            could open that.
     """
 
     installation: str
     keys: tuple[PublishedKey, ...]
+    held: bool = True
 
     @classmethod
-    def of(cls, installation: str, keys: Iterable[SealingKey | PublishedKey]) -> PublicKeys:
+    def of(cls, installation: str, keys: Iterable[SealingKey | PublishedKey], *, held: bool = True) -> PublicKeys:
         """What is to be published of these keys."""
         published = (
             PublishedKey(public=key.private.public, created=key.created) if isinstance(key, SealingKey) else key
             for key in keys
         )
-        return cls(installation=installation, keys=tuple(sorted(published, key=_age)))
+        return cls(installation=installation, keys=tuple(sorted(published, key=_age)), held=held)
 
     @classmethod
     def parse(cls, text: str) -> PublicKeys:
@@ -160,12 +166,13 @@ class PublicKeys:
                 for each in content["keys"]
             ]
             named = [str(each["kid"]) for each in content["keys"]]
-            installation = content["installation"]
+            installation, is_held = content["installation"], content.get("held", True)
         except (ValueError, KeyError, TypeError):
             raise Unusable("the document of public keys is damaged") from None
-        if not isinstance(installation, str) or named != [key.kid for key in keys] or len(set(named)) < len(named):
+        sound = isinstance(installation, str) and isinstance(is_held, bool)
+        if not sound or named != [key.kid for key in keys] or len(set(named)) < len(named):
             raise Unusable("the document of public keys is damaged")
-        return cls.of(installation, keys)
+        return cls.of(installation, keys, held=is_held)
 
     def render(self) -> str:
         """The document as it is published."""
@@ -177,20 +184,26 @@ class PublicKeys:
             }
             for key in self.keys
         ]
-        return json.dumps({"installation": self.installation, "keys": keys}, indent=1)
+        mark = {} if self.held else {"held": False}
+        return json.dumps({"installation": self.installation, **mark, "keys": keys}, indent=1)
+
+    @property
+    def newest(self) -> PublicKey | None:
+        """The newest key, whether it is to be sealed with or not; None if there is none yet."""
+        return self.keys[0].public if self.keys else None
 
     @property
     def current(self) -> PublicKey | None:
-        """The key to seal with; None if there is none yet."""
-        return self.keys[0].public if self.keys else None
+        """The key to seal with; None if there is none yet, or the operator does not have its private key."""
+        return self.newest if self.held else None
 
     def with_key(self, key: SealingKey) -> PublicKeys:
         """The same with one more key."""
-        return self.of(self.installation, [*self.without(key.kid).keys, key])
+        return self.of(self.installation, [*self.without(key.kid).keys, key], held=self.held)
 
     def without(self, kid: str) -> PublicKeys:
         """The same without a key."""
-        return self.of(self.installation, [key for key in self.keys if key.kid != kid])
+        return self.of(self.installation, [key for key in self.keys if key.kid != kid], held=self.held)
 
     def retirable(self, used: Collection[str]) -> frozenset[str]:
         """The ids of the keys that nothing needs any more: neither to seal with, nor to open what they ``used``."""
@@ -202,16 +215,16 @@ def newest(keys: Iterable[SealingKey]) -> SealingKey | None:
     return min(keys, key=_age, default=None)
 
 
-def rotation_due(keys: Collection[SealingKey], days: float, now: datetime) -> bool:
+def rotation_due(created: Iterable[datetime], days: float, now: datetime) -> bool:
     """Whether a new key has to be made: there is none, or the newest is that many days old.
 
     Args:
-        keys: those that can be used.
+        created: when those were made that can be used, or may be again.
         days: after which a new one is made; 0: never, but for the first.
         now: the time.
     """
-    current = newest(keys)
-    return current is None or (days > 0 and now - current.created >= timedelta(days=days))
+    newest_of_them = max(created, default=None)
+    return newest_of_them is None or (days > 0 and now - newest_of_them >= timedelta(days=days))
 
 
 def created_after(times: Iterable[datetime], now: datetime) -> datetime:

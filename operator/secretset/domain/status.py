@@ -23,6 +23,7 @@ _KEPT = (
     "updatedAt",
     "restartedFor",
     "plannedFor",
+    "restartRequest",
     "workloads",
     "explanation",
 )
@@ -45,6 +46,7 @@ def synced(
     rollout: Told,
     restarted: str = "",
     planned: str = "",
+    asked: str = "",
     sealed: Iterable[tuple[str, int]] = (),
     previous: Mapping[str, Any] | None,
     timestamp: str,
@@ -73,6 +75,7 @@ def synced(
         updated_at=marks.updated or timestamp,
         restarted_for=restarted or None,
         planned_for=planned or None,
+        restart_request=asked or None,
         workloads=rollout.workloads,
         explanation=rollout.explanation,
         conditions=[_since(condition, previous, timestamp) for condition in conditions],
@@ -127,7 +130,9 @@ def memory(status: Mapping[str, Any] | None) -> Delivered | None:
         fingerprint=status["fingerprint"],
         restarted=status.get("restartedFor") or "",
         planned=status.get("plannedFor") or "",
+        asked=status.get("restartRequest") or "",
         keys={key["name"]: (key["createdAt"], key["updatedAt"]) for key in status.get("keys") or ()},
+        updated=status.get("updatedAt") or "",
     )
 
 

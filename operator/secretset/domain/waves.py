@@ -32,6 +32,7 @@ class Wave:
         owed: those targets that must restart although a further change undoes this one: they run with something else.
         fresh: keys that the newest change in it changed.
         spared: uids of workloads that use one of those, which has come back to what they run with, to the generation.
+        asked: somebody asked for it: all users are its targets, whatever changed and though restarts are off.
     """
 
     id: str
@@ -43,10 +44,12 @@ class Wave:
     owed: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
     spared: Mapping[str, int] = field(default_factory=dict)
+    asked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The form stored on the managed Secret."""
         return {
+            **({"asked": True} if self.asked else {}),
             "id": self.id,
             "since": self.since,
             "changed": self.changed,
@@ -75,6 +78,7 @@ class Wave:
             owed=frozenset(str(uid) for uid in raw.get("owed", ())),
             fresh=frozenset(str(key) for key in raw.get("fresh", ())),
             spared=_generations(raw.get("spared", {})),
+            asked=raw.get("asked") is True,
         )
 
     def waits_for(self, workload: Workload, secret: str) -> bool:
@@ -113,7 +117,7 @@ class Wave:
             if w.generation not in {self.targets.get(w.uid), self.spared.get(w.uid)}
             and w.uid not in self.owed
             and w.marks.get(secret) != self.id
-            and _concerned(w, secret, self.base, self.fresh)
+            and (secret in w.uses if self.asked else _concerned(w, secret, self.base, self.fresh))
         }
 
     def including(self, raced: Mapping[str, int]) -> Self:
@@ -226,6 +230,32 @@ def lost_wave(
         and revision_of(w.marks.get(secret, "")) != revision
     }
     return Wave(id=wave_id, since=now, changed=now, targets=targets, base=revision - 1, owed=frozenset(targets))
+
+
+def asked_wave(
+    *, wave_id: str, secret: str, revision: int, workloads: Iterable[Workload], current: Wave | None, now: float
+) -> Wave:
+    """The wave that restarts all users because somebody asked for it; what waits for another one goes along.
+
+    Args:
+        wave_id: id of the new wave.
+        secret: name of the managed Secret.
+        revision: of its content.
+        workloads: of the namespace, as they were last seen.
+        current: the wave that the Secret would bear else.
+        now: seconds since the epoch.
+    """
+    users = {w.uid: w.generation for w in workloads if secret in w.uses}
+    if current is None:
+        current = Wave(id=wave_id, since=now, changed=now, targets={}, base=revision)
+    return replace(
+        current,
+        id=wave_id,
+        changed=now,
+        targets={**current.targets, **users},
+        owed=current.owed | users.keys(),
+        asked=True,
+    )
 
 
 def revision_of(wave_id: str) -> int:

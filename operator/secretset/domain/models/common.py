@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from secretset.domain.sealing import PREFIX, TEXT_MIN
+
 REGION_MAX = 63
 
 # Reasons of a CEL rule: how the message begins. Only these two never show the value that failed.
@@ -117,8 +119,10 @@ class SecretValue(Model):
                 "needs exactly one of sealed, valueFrom and value",
             ),
             cel(
-                "!has(self.sealed) || self.sealed.startsWith('hpke1.')",
-                "must begin with 'hpke1.': make it with 'secretset seal'",
+                # All that the CEL budget affords for so many values; the webhook and the operator look at the rest.
+                f"!has(self.sealed) || (self.sealed.startsWith('{PREFIX}') && self.sealed.size() >= {TEXT_MIN})",
+                f"must begin with '{PREFIX}' and be {TEXT_MIN:,} characters long at least: make it with "
+                "'secretset seal'",
                 field=".sealed",
                 reason=FORBIDDEN,
             ),

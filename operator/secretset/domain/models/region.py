@@ -174,9 +174,10 @@ class RegionStatus(Model):
     sets: PhaseCounts | None = Field(default=None, description="Sets of the region by phase.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Reachable: whether the API server of its cluster answers. Authorized: whether the operator may do "
-        "all that its sets need there. BindPolicy: whether pods there are bound by the annotation secretset.dev/bind. "
-        "Default, where the Region is marked so: whether it is the one that counts.",
+        description="Ready, and Reconciling or Stalled while they hold: the phase, for tools that wait; none of them "
+        "where the Region is decommissioned. Reachable: whether the API server of its cluster answers. Authorized: "
+        "whether the operator may do all that its sets need there. BindPolicy: whether pods there are bound by the "
+        "annotation secretset.dev/bind. Default, where the Region is marked so: whether it is the one that counts.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

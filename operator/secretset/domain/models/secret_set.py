@@ -15,18 +15,18 @@ class SecretSetSpec(CommonSpec):
     """What a SecretSet should be."""
 
     data: dict[str, SecretValue] = Field(
-        description="The values by key. A key is 1 to 64 letters, digits, '_' and '-', case-sensitive; a value is at "
+        description=f"The values by key. A key is {names.KEY_RULE}, case-sensitive; a value is at "
         "most 16,384 bytes and arrives byte for byte.",
         min_length=1,
         max_length=names.KEYS_MAX,
         json_schema_extra=rules(
             cel(
                 "self.all(k, k.matches('^[a-zA-Z0-9_-]{1,64}$'))",
-                "a key is 1 to 64 letters, digits, '_' and '-'",
+                f"a key is {names.KEY_RULE}",
             ),
             cel(
-                "self.map(k, has(self[k].sealed) ? self[k].sealed.size() : 0).sum() <= 1000000",
-                "the sealed values are together longer than 1,000,000 bytes: split the set",
+                f"self.map(k, has(self[k].sealed) ? self[k].sealed.size() : 0).sum() <= {names.SEALED_MAX_BYTES}",
+                f"the sealed values are together longer than {names.SEALED_MAX_BYTES:,} bytes: split the set",
             ),
         ),
     )

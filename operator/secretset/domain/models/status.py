@@ -127,6 +127,10 @@ class SetStatus(Model):
     planned_for: str | None = Field(
         default=None, description="The change whose workloads were all found, from a list of the moment it was written."
     )
+    restart_request: str | None = Field(
+        default=None,
+        description="Hash of the annotation secretset.dev/restart-now whose restarts were all made: it is done once.",
+    )
     workloads: WorkloadsStatus | None = Field(default=None, description="The workloads that use the Secret.")
     explanation: Explanation | None = Field(
         default=None, description="What a change would restart, as the annotation secretset.dev/explain-restart asks."
