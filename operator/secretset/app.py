@@ -24,6 +24,7 @@ from secretset.controller.resync import load, resync
 from secretset.controller.sealing_keys import SealingKeys
 from secretset.controller.source_watch import SourceWatch
 from secretset.controller.store import HubStore
+from secretset.domain import names
 from secretset.domain.names import Key
 from secretset.domain.replicas import Replica
 from secretset.handlers.hub import KopfThread
@@ -68,7 +69,12 @@ class Operator:
         login = await credentials.load(self._config.kubeconfig, self._config.context)
         inside = await self._inside()
         server = await http.serve(
-            host=self._config.host, port=self._config.port, healthy=self._healthy, ready=lambda: self._ready
+            telemetry.Process.OPERATOR,
+            host=self._config.host,
+            port=self._config.port,
+            healthy=self._healthy,
+            ready=lambda: self._ready,
+            component="" if self._config.regions is None else "agent",
         )
         work = asyncio.create_task(self._replica(login, inside))
         ended = asyncio.create_task(stopping.wait())
@@ -95,7 +101,7 @@ class Operator:
     async def _replica(self, login: credentials.Credentials, inside: credentials.Credentials | None) -> None:
         """Take our place among the replicas, work as long as we have it, and leave it at once at the end."""
         config = self._config
-        async with Client(login, name="hub") as for_leases:
+        async with Client(login, name=names.AT_HUB) as for_leases:
             me = Replica(name=config.replica, regions=config.regions)
             membership = Membership(
                 for_leases,
@@ -105,7 +111,7 @@ class Operator:
                 on_return=self._returned,
                 on_rewind=self._rewound,
             )
-            hub = Client(login, name="hub", timeout=config.request_timeout, fence=membership.fence)
+            hub = Client(login, name=names.AT_HUB, timeout=config.request_timeout, fence=membership.fence)
             try:
                 await self._insist("the hub does not let us begin", membership.join)
                 async with hub, asyncio.TaskGroup() as tasks:

@@ -19,6 +19,9 @@ def replica_name(wanted: str = "") -> str:
     return text[:63].rstrip("-") or "operator"
 
 
+_ABSENT = RestartSpec()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Settings of the operator.
@@ -78,7 +81,7 @@ class Config:
         Raises:
             Problem: ``InvalidSpec``: its window never opens; a spec that was read (`record.parse_spec`) has none such.
         """
-        spec = spec or RestartSpec()
+        spec = spec or _ABSENT
         quiet = self.quiet_seconds if spec.quiet_seconds is None else float(spec.quiet_seconds)
         longest = self.max_wait_seconds if spec.max_wait_seconds is None else float(spec.max_wait_seconds)
         return RestartRule(

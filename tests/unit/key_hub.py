@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import pytest
+
 from builders import secret_set
+from secretset.controller import sealing_keys
 from secretset.controller.sealing_keys import SealingKeys
 from secretset.controller.store import HubStore
 from secretset.domain.names import Key, Kind
 from secretset.domain.observed import decode_data, encode_data
 from secretset.domain.record import parse
-from secretset.domain.sealing import Place, PrivateKey, PublicKey
+from secretset.domain.sealing import Cause, Place, PrivateKey, PublicKey, Unopened
 from secretset.domain.sealing_keys import CONFIG_MAP_NAME, DOCUMENT, SECRET_NAME, Entry, PublicKeys
 from secretset.kube import errors, paths
 from secretset.kube.client import Client
@@ -45,12 +49,16 @@ class KeyHub:
     Attributes:
         log: what was sent, as "verb name".
         fails: raised instead of an answer.
+        refuses: raised instead of an answer to what changes something.
+        meddles: before so many of the writes that come, somebody else writes the same object.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.log: list[str] = []
         self.fails: Exception | None = None
+        self.refuses: Exception | None = None
+        self.meddles = 0
         self._versions = itertools.count(1)
 
     @property
@@ -60,7 +68,7 @@ class KeyHub:
     async def get(self, path: str, *_: Any, **__: Any) -> Any:
         await self._asked("get", path)
         if path not in self.objects:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         return copy.deepcopy(self.objects[path])
 
     async def create(self, path: str, body: dict[str, Any]) -> Any:
@@ -73,7 +81,10 @@ class KeyHub:
     async def replace(self, path: str, body: dict[str, Any]) -> Any:
         await self._asked("replace", path)
         if path not in self.objects:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
+        if self.meddles:
+            self.meddles -= 1
+            self._put(path, self.objects[path])
         if body["metadata"]["resourceVersion"] != self.objects[path]["metadata"]["resourceVersion"]:
             raise errors.Conflict(409, "Conflict")
         return self._put(path, body)
@@ -105,6 +116,8 @@ class KeyHub:
         self.log.append(f"{verb} {path.rsplit('/', 1)[1]}")
         if self.fails is not None:
             raise self.fails
+        if self.refuses is not None and verb != "get":
+            raise self.refuses
 
     def _put(self, path: str, body: dict[str, Any]) -> Any:
         version = str(next(self._versions))
@@ -141,3 +154,37 @@ class Follower:
 def sealed(key: PublicKey | PrivateKey, value: bytes = b"value", place: Place = PLACE) -> str:
     public = key.public if isinstance(key, PrivateKey) else key
     return public.seal(place, value)
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become hundredths."""
+    for name, seconds in (("_APART_SECONDS", 0.02), ("_TICK_SECONDS", 0.05), ("_POLL_SECONDS", 0.6)):
+        monkeypatch.setattr(sealing_keys, name, seconds)
+
+
+@asynccontextmanager
+async def running(*followers: Follower) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.keys.run()) for each in followers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(check: Callable[[], object]) -> None:
+    async with asyncio.timeout(3):
+        while not check():  # noqa: ASYNC110  (of all sorts)
+            await asyncio.sleep(0.005)
+
+
+async def more_reads(hub: KeyHub) -> None:
+    before = hub.reads()
+    await until(lambda: hub.reads() > before)
+
+
+async def unopened(follower: Follower, text: str) -> Cause:
+    with pytest.raises(Unopened) as caught:
+        await follower.keys.opened(PLACE, text)
+    return caught.value.why

@@ -85,7 +85,7 @@ class Api:
     def _reached(self, verb: str, path: str) -> Any:
         self._fail(verb, path)
         if path not in self.objects:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         return self.objects[path]
 
     def _fail(self, verb: str, path: str) -> None:

@@ -40,6 +40,7 @@ class Pods:
         lost: (set, wave) of marks that a rollback took; the operator knows of them until it crashes.
         excused: of those, the ones that it has forgotten.
         stale: (set, key) that were changed for nobody, by a policy of Never.
+        asked: sets for which somebody asked that it be restarted, whatever changed.
     """
 
     uses: Mapping[str, Use]
@@ -50,6 +51,7 @@ class Pods:
     lost: set[tuple[str, str]] = field(default_factory=set)
     excused: set[tuple[str, str]] = field(default_factory=set)
     stale: set[tuple[str, str]] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     history: list[tuple[Object, Object]] = field(default_factory=list)
 
     def start(self, contents: Mapping[str, Mapping[str, bytes] | None]) -> None:
@@ -82,6 +84,7 @@ class Watched(Cluster):
             self._world.judge(before, obj)
         stored = super().put(path, obj)
         if "/secrets/" in path:
+            self._world.asked(path.rpartition("/")[2], before, obj)
             self._world.delivered(path.rpartition("/")[2], before, obj)
         elif self._restarting:
             self._world.restarted(stored)
@@ -127,6 +130,12 @@ class World:
     def configure(self, name: str, **rule: Any) -> None:
         built = self.operator.sets[name]
         built.with_spec(restart={**built._spec["restart"], **rule})
+        self.operator._record(name)
+
+    def ask(self, name: str) -> None:
+        """Somebody wants all users of a set restarted."""
+        self._count += 1
+        self.operator.sets[name].annotated(**{names.ANNOTATION_RESTART_NOW: str(self._count)})
         self.operator._record(name)
 
     def tick(self, seconds: float) -> None:
@@ -227,6 +236,8 @@ class World:
             self.made[old.uid, name, wave] += 1
             most = 2 if (name, wave) in pods.excused else 1
             assert self.made[old.uid, name, wave] <= most, "a workload was restarted twice for one wave"
+        if pods.asked & marks.keys():
+            return
         causes = {cause: made for cause, made in pods.causes.items() if cause[0] in marks and pods.uses_key(*cause)}
         assert pods.vague or causes, "a workload was restarted for no change of what it uses"
         assert pods.vague or any(
@@ -238,6 +249,7 @@ class World:
         uid = obj["metadata"]["uid"]
         pods = self.pods[uid]
         pods.causes.clear()
+        pods.asked.clear()
         pods.start(self.stored)
         pods.vague = False
         self.total += 1
@@ -266,6 +278,14 @@ class World:
                 pods.vague = True  # nobody knows what of another Secret had kept them from starting
                 pods.start(self.stored)
 
+    def asked(self, name: str, before: Object | None, after: Object | None) -> None:
+        """A request for a restart may have become a wave; not with the first delivery, which is new to everybody."""
+        old, new = (None if obj is None else obj["metadata"]["annotations"] for obj in (before, after))
+        request = names.ANNOTATION_ASKED
+        if old is not None and new is not None and new.get(request) not in {None, old.get(request)}:
+            for pods in self.pods.values():
+                pods.asked |= {name} & pods.uses.keys()
+
     def settle(self) -> None:
         """Nothing more happens, and nothing is in the way."""
         for content in self.contents.values():
@@ -289,6 +309,7 @@ class World:
         assert (self.cluster.version, self.operator.statuses) == (version, statuses), "there is always more to write"
         for uid, pods in self.pods.items():
             assert not pods.waiting
+            assert not pods.asked & pods.uses.keys(), f"{uid} was not restarted though somebody asked for it"
             for (name, key), value in pods.running.items():
                 told = f"{uid} was not restarted for the last {name}.{key}"
                 assert value == self.contents[name][key] or not pods.uses_key(name, key) or (name, key) in pods.stale, (

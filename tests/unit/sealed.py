@@ -50,7 +50,8 @@ class Command:
 
     def run(self, *arguments: str, input: bytes | str | None = None, code: int = 0) -> Result:  # noqa: A002
         """Run it; it ends with this code, and with no traceback."""
-        done = CliRunner().invoke(app, ["seal", "--public-key", self.keys, *arguments], input=input)
+        keys = () if "--public-key" in arguments else ("--public-key", self.keys)
+        done = CliRunner().invoke(app, ["seal", *keys, *arguments], input=input)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         assert done.exit_code == code, done.output
         return done

@@ -120,7 +120,7 @@ class Slot:
         marks = self.secret.marks
         assert marks is not None
         keys = {name: (mark.created, mark.updated) for name, mark in marks.keys.items()}
-        return Delivered(revision=marks.revision, fingerprint=marks.fingerprint, keys=keys)
+        return Delivered(revision=marks.revision, fingerprint=marks.fingerprint, keys=keys, updated=marks.updated)
 
     def outlook(self, workloads: Iterable[Workload], delivered: Delivered | None = None, second: float = 0) -> Outlook:
         """What is to be done for the users of the Secret, and how they stand; as `controller.scene` asks for it."""

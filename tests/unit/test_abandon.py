@@ -1,20 +1,18 @@
 """The end of a deletion: when a set waits for its region, when it is let go, and what is remembered then."""
 
 from typing import Any, cast
-from unittest.mock import AsyncMock
 
 import pytest
 
 from builders import region
 from secretset.controller import tombstones
-from secretset.controller.installation import Installation
-from secretset.controller.runner import RegionRunner
 from secretset.domain import names, reasons
 from secretset.domain.names import Kind
 from secretset.domain.reasons import Problem, Reason
 from secretset.kube import errors, paths
 from unit.left_behind import ABANDON, AWAY, SECRET_PATH, SYSTEM, World, stone
-from unit.slots import INSTALLATION, KEYRING, OWNER, UID
+from unit.runners import runner
+from unit.slots import OWNER, UID
 
 LOST: dict[str, Problem] = {
     "unreachable": AWAY,
@@ -206,22 +204,12 @@ async def test_a_missing_right_is_told_by_the_region_too_until_the_set_goes() ->
 
 
 async def test_rights_are_looked_up_where_a_deletion_is_held_up_though_nothing_else_is_there() -> None:
-    runner = RegionRunner(
-        "us",
-        installation=Installation(id=INSTALLATION, keyring=KEYRING),
-        reconcile=AsyncMock(),
-        creates=lambda: False,
-        on_link=lambda _: None,
-        on_report=lambda _: None,
-        on_stranger=lambda _: None,
-        workers=1,
-        max_rollouts=0,
-    )
+    served = runner()
     pull = OWNER._replace(kind=Kind.IMAGE_PULL_SECRET)
-    runner.held |= {OWNER: "team-us", pull: "other"}
-    assert runner._rights_wanted() == {"team-us": False, "other": True}
-    runner.displace(OWNER)
-    assert runner._rights_wanted() == {"other": True}
+    served.held |= {OWNER: "team-us", pull: "other"}
+    assert served._rights_wanted() == {"team-us": False, "other": True}
+    served.displace(OWNER)
+    assert served._rights_wanted() == {"other": True}
 
 
 async def test_a_set_whose_place_is_no_namespace_any_more_says_so_and_can_be_let_go() -> None:

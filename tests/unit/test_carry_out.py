@@ -7,73 +7,13 @@ from typing import Any
 
 import pytest
 
-from builders import WorkloadBuilder, deployment, secret_set
-from secretset.controller.follow_up import FollowUp
-from secretset.domain import names, workloads
-from secretset.domain.marks import Marks, wave_annotation
+from builders import deployment, secret_set
+from secretset.domain import names
+from secretset.domain.marks import wave_annotation
 from secretset.domain.waves import Wave
-from secretset.domain.workloads import Workload
 from secretset.kube import errors
-from unit.cluster import Cluster, Crashed, Object, Operator, path_of, stored
-
-AT_ONCE = {"quietSeconds": 0, "maxWaitSeconds": 0}
-SECRET = "/api/v1/namespaces/team-us/secrets/app"
-LIST = "/apis/apps/v1/namespaces/team-us/deployments"
-
-
-class Region(Operator):
-    """An operator that has delivered revision 1 of its sets, at rest."""
-
-    @classmethod
-    async def made(cls, *built: WorkloadBuilder, sets: tuple[str, ...] = ("app",), limit: int = 0) -> Region:
-        region = cls(Cluster(), max_rollouts=limit)
-        for name in sets:
-            region.add(secret_set(name).with_key("A", source="src").with_spec(restart=AT_ONCE))
-            await region.work(name, {"A": b"1"})
-        for each in built:
-            region.see(stored(region.cluster, each))
-        region.tick()
-        region.cluster.requests.clear()
-        return region
-
-    def tick(self) -> None:
-        self.clock += 1
-
-    async def change(self, value: bytes = b"2", **kw: Any) -> FollowUp:
-        return await self.work("app", {"A": value}, **kw)
-
-    def change_behind(self, name: str, change: Callable[[Object], Any]) -> None:
-        """Somebody changes a workload, and the watch does not show it yet."""
-        obj = self.cluster.objects[f"{LIST}/{name}"]
-        change(obj)
-        self.cluster.put(path_of(obj), obj)
-
-    @property
-    def wave(self) -> Wave:
-        marks = Marks.parse(self.cluster.objects[SECRET]["metadata"])
-        assert marks is not None
-        assert marks.wave is not None
-        return marks.wave
-
-    @property
-    def writes(self) -> list[str]:
-        """What was written, in order: verb and name."""
-        return [f"{verb} {path.rpartition('/')[2]}" for verb, path in self.cluster.requests if verb != "GET"]
-
-    @property
-    def lists(self) -> int:
-        return self.cluster.requests.count(("GET", LIST))
-
-    def workload(self, name: str) -> Workload:
-        return workloads.parse(workloads.DEPLOYMENT, self.cluster.objects[f"{LIST}/{name}"])
-
-
-def web(name: str) -> WorkloadBuilder:
-    return deployment(name).env_from("app").with_meta(creationTimestamp="2025-01-01T00:00:00Z")
-
-
-def named(found: list[Workload]) -> list[str]:
-    return [workload.name for workload in found]
+from unit.at_rest import AT_ONCE, LIST, SECRET, Region, named, web
+from unit.cluster import Cluster, Crashed, Object, path_of, stored
 
 
 async def test_the_secret_is_written_first_and_each_workload_by_one_patch() -> None:
@@ -90,6 +30,22 @@ async def test_the_secret_is_written_first_and_each_workload_by_one_patch() -> N
     assert region.told == ["Restarted: Restarted for revision 2: deployment/a, deployment/b"]
     await region.change()
     assert len(region.writes) == 3
+
+
+async def test_a_quiet_window_that_ends_within_the_pass_is_not_missed() -> None:
+    region = await Region.made(web("a"))
+    region.sets["app"].with_spec(restart={"quietSeconds": 5, "maxWaitSeconds": 5})
+    get = region.cluster.get
+
+    async def slow(path: str, params: Any = None, **kw: Any) -> Object:
+        region.clock += 6 if path == LIST else 0
+        return await get(path, params, **kw)
+
+    region.cluster.get = slow  # type: ignore[method-assign]
+    after = await region.change()
+    assert (after.restarted, after.wait) == ([], 0.0)
+    after = await region.change()
+    assert named(after.restarted) == ["a"]
 
 
 async def test_the_patch_names_what_it_was_decided_on() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secretset.controller import kek, key_store
-from secretset.domain.sealing_keys import PublicKeys, Unusable
+from secretset.domain.sealing_keys import BACKED_UP, Entry, PublicKeys, Unusable
 from secretset.kube import errors
 from unit.key_hub import INSTALLATION, PUBLIC, SECRET, SYSTEM, KeyHub, entry, private
 
@@ -24,8 +24,8 @@ async def test_an_entry_is_never_changed() -> None:
     hub.keep_keys(1)
     before = hub.objects[SECRET]
     found = await key_store.add(hub.client, SYSTEM, {private(1).kid: b"other"})
-    assert found.keys() == {private(1).kid}
-    assert found[private(1).kid] != b"other"
+    assert found.entries.keys() == {private(1).kid}
+    assert found.entries[private(1).kid] != b"other"
     assert hub.objects[SECRET] == before
 
 
@@ -33,11 +33,10 @@ async def test_an_entry_that_is_no_use_is_replaced_if_it_is_still_there() -> Non
     hub = KeyHub()
     hub.keep({private(1).kid: b"damaged", private(2).kid: entry(2)})
     good = {private(n).kid: entry(n, days=n).render() for n in (1, 2)}
-    assert (await key_store.add(hub.client, SYSTEM, good, broken={private(1).kid: b"other"}))[
-        private(1).kid
-    ] == b"damaged"
+    found = await key_store.add(hub.client, SYSTEM, good, broken={private(1).kid: b"other"})
+    assert found.entries[private(1).kid] == b"damaged"
     found = await key_store.add(hub.client, SYSTEM, good, broken={private(1).kid: b"damaged"})
-    assert found == {private(1).kid: good[private(1).kid], private(2).kid: entry(2).render()}
+    assert found.entries == {private(1).kid: good[private(1).kid], private(2).kid: entry(2).render()}
 
 
 async def test_nothing_is_added_to_what_changed_meanwhile() -> None:
@@ -45,7 +44,7 @@ async def test_nothing_is_added_to_what_changed_meanwhile() -> None:
     hub.keep_keys(1, 2)
     stale = {private(1).kid: entry(1).render()}
     found = await key_store.add(hub.client, SYSTEM, {private(3).kid: entry(3).render()}, unless_changed=stale)
-    assert found.keys() == hub.kids == {private(1).kid, private(2).kid}
+    assert found.entries.keys() == hub.kids == {private(1).kid, private(2).kid}
     assert hub.writes() == []
 
 
@@ -74,6 +73,61 @@ async def test_publishing_writes_only_what_differs() -> None:
     assert await key_store.publish(hub.client, SYSTEM, document)
     assert hub.document == document
     assert hub.writes() == ["create secretset-public-keys", "replace secretset-public-keys"]
+
+
+async def test_what_is_written_is_known_as_it_is_read() -> None:
+    hub = KeyHub()
+    for number in (1, 2, 2):
+        found = await key_store.add(hub.client, SYSTEM, {private(number).kid: entry(number).render()})
+        assert found == await key_store.kept(hub.client, SYSTEM)
+    assert await key_store.add(KeyHub().client, SYSTEM, {}) == key_store.Kept("", "", {})
+
+
+async def published(*numbers: int) -> KeyHub:
+    hub = KeyHub()
+    held = await key_store.unlocked({private(n).kid: entry(n, days=10 - n).render() for n in numbers}, ())
+    await key_store.publish(hub.client, SYSTEM, PublicKeys.of(INSTALLATION, held.keys.values()))
+    return hub
+
+
+async def test_a_key_is_taken_from_the_public_while_another_writes_there() -> None:
+    hub = await published(1, 2)
+    hub.meddles = 2
+    await key_store.unpublish(hub.client, SYSTEM, private(1).kid)
+    assert [key.kid for key in hub.document.keys] == [private(2).kid]
+    await key_store.unpublish(hub.client, SYSTEM, private(1).kid)
+    await key_store.unpublish(KeyHub().client, SYSTEM, private(1).kid)
+    hub.meddles = 1000
+    with pytest.raises(errors.Conflict):
+        await key_store.unpublish(hub.client, SYSTEM, private(2).kid)
+
+
+async def test_it_is_noted_of_which_keys_there_is_a_backup() -> None:
+    hub = await published(1, 2)
+    first, second, third = (private(number).kid for number in (1, 2, 3))
+    assert await key_store.backed_up(hub.client, SYSTEM) == frozenset()
+    await key_store.note_backup(hub.client, SYSTEM, {first, third})
+    hub.meddles = 2
+    await key_store.note_backup(hub.client, SYSTEM, {second})
+    assert await key_store.backed_up(hub.client, SYSTEM) == {first, second}
+    before = hub.writes()
+    await key_store.note_backup(hub.client, SYSTEM, {second})
+    assert hub.writes() == before
+    # Publishing leaves it; a key that went is forgotten with the next backup.
+    await key_store.unpublish(hub.client, SYSTEM, first)
+    assert first in await key_store.backed_up(hub.client, SYSTEM)
+    hub.objects[PUBLIC]["metadata"]["annotations"][BACKED_UP] += ",what is no id"
+    await key_store.note_backup(hub.client, SYSTEM, {second})
+    assert hub.objects[PUBLIC]["metadata"]["annotations"][BACKED_UP] == second
+    empty = KeyHub()
+    await key_store.note_backup(empty.client, SYSTEM, {first})
+    assert (await key_store.backed_up(empty.client, SYSTEM), empty.writes()) == (frozenset(), [])
+
+
+async def test_a_new_key_is_newer_than_those_that_cannot_be_used_too() -> None:
+    ahead = Entry(created=entry(1, days=-2).created, secret=b"wrapped", kek="lost")
+    key, _ = await key_store.new_key({private(1).kid: ahead.render(), private(2).kid: entry(2).render()}, ())
+    assert key.created > ahead.created
 
 
 async def test_wrapped_seeds_need_their_key() -> None:

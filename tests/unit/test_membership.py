@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 
 from builders import region
+from secretset import telemetry
 from secretset.controller import membership
 from secretset.domain.replicas import Replica, owner
 from secretset.kube import errors, leases
@@ -255,3 +257,27 @@ async def test_nothing_but_renewals_is_written_while_nothing_happens(world: Worl
 
 
 _LONG_AGO = "2020-01-01T00:00:00.000000Z"
+
+
+def _told(name: str, /, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+async def test_a_replica_without_its_lease_says_so(world: World) -> None:
+    a = await world.start("a")
+    await world.start("agent", frozenset({"bank"}))
+    await until(lambda: a.sees() == {"a", "agent"})
+    lead = {"name": LEADER}
+    # An agent is no replica on the hub.
+    await until(lambda: (_told("secretset_replicas"), _told("leader_election_master_status", **lead)) == (1, 1))
+    async with away(world, membership.LEASE_SECONDS + 1):
+        await until(lambda: (_told("secretset_replicas"), _told("leader_election_master_status", **lead)) == (0, 0))
+    await until(lambda: (_told("secretset_replicas"), _told("leader_election_master_status", **lead)) == (1, 1))
+
+
+async def test_who_cannot_join_does_not_lead(world: World) -> None:
+    telemetry.LEADER.clear()
+    One(world.hub, "agent", frozenset({"bank"}))
+    assert _told("leader_election_master_status", name=LEADER) is None
+    One(world.hub, "a")
+    assert _told("leader_election_master_status", name=LEADER) == 0

@@ -139,6 +139,17 @@ async def test_a_closed_queue_plans_nothing(queue: WorkQueue[str]) -> None:
     assert len(queue) == 0
 
 
+async def test_a_closed_queue_takes_nothing_in(queue: WorkQueue[str]) -> None:
+    """The keys of a region that ends are another runner's: plans for them would keep the dead one alive."""
+    queue.close()
+    queue.add("a")
+    queue.add_after("b", 0.005)
+    queue.retry("c", at_least=0.005)
+    await asyncio.sleep(0.05)
+    assert len(queue) == 0
+    assert not queue._later
+
+
 async def test_a_worker_that_is_cancelled_takes_no_key_with_it(queue: WorkQueue[str]) -> None:
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
@@ -147,3 +158,23 @@ async def test_a_worker_that_is_cancelled_takes_no_key_with_it(queue: WorkQueue[
         await waiting
     queue.add("a")
     assert await taken(queue, 1) == ["a"]
+
+
+async def test_a_key_knows_when_it_was_added_last_until_nobody_waits_for_it(queue: WorkQueue[str]) -> None:
+    """What a pass read before that moment may be older than the reason for the pass."""
+    queue.add("a")
+    key = await queue.get()
+    first = queue.asked(key)
+    queue.add("a")
+    again = queue.asked(key)
+    assert again > first
+    queue.add("a")
+    assert queue.asked(key) > again
+    queue.done(key)
+    assert queue.asked(await queue.get()) > again
+    queue.done(key)
+    assert queue.asked("a") == float("inf")
+    queue.add("b")
+    first = queue.asked("b")
+    queue.add("b")
+    assert queue.asked("b") > first

@@ -117,3 +117,24 @@ async def test_newer_content_comes_before_another_attempt(runner: Runner, monkey
     Hub.shown(secret(kubeconfig=text(user={"token": "newer"})))
     assert await runner.told() == "connected"
     assert await cast("Credentials", runner.client).authorize() == "Bearer newer"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_it_ends_when_content_comes_in_that_moment(monkeypatch: pytest.MonkeyPatch, turns: int) -> None:
+    """asyncio.wait_for lost that cancellation, and an operator that was told to stop went on for ever."""
+    monkeypatch.setattr(module, "Watch", Hub)
+    following = asyncio.create_task(
+        module.follow(
+            cast("Client", None), cast("RegionRunner", Runner()), KUBECONFIG, client_of, exec_plugins=frozenset()
+        )
+    )
+    for _ in range(3):
+        await asyncio.sleep(0)
+    Hub.shown(secret(kubeconfig=text()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    following.cancel()
+    done, _ = await asyncio.wait({following}, timeout=1)
+    following.cancel()
+    assert done
+    assert following.cancelled()

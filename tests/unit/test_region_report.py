@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from builders import region
+from prometheus_client import REGISTRY
+
+from builders import region, secret_set
+from secretset import telemetry
 from secretset.config import Config
 from secretset.controller.context import Context
 from secretset.controller.events import EventRecorder
@@ -60,8 +63,8 @@ class Writer:
         )
         runner = SimpleNamespace(link=link, rights=SimpleNamespace(missing=()), features=SimpleNamespace(bind=None))
         self.runners = {"bank": cast("RegionRunner", runner)}
-        me = SimpleNamespace(me=SimpleNamespace(name=name), leads=False, owner=lambda _: name)
-        self.report = RegionReport(context, cast("Membership", me), self.runners)
+        self.me = SimpleNamespace(me=SimpleNamespace(name=name), leads=False, owner=lambda _: name)
+        self.report = RegionReport(context, cast("Membership", self.me), self.runners)
 
     async def looks(self, now: float) -> None:
         """It sees what there is, and tells what it thinks."""
@@ -146,3 +149,76 @@ async def test_what_somebody_else_wrote_is_put_right_at_once() -> None:
         await one.looks(100.1)
         assert one.changed
         assert hub.status == good
+
+
+def _up() -> float | None:
+    return REGISTRY.get_sample_value("secretset_region_up", {"region": "bank"})
+
+
+async def test_the_leader_tells_that_nobody_serves_a_region() -> None:
+    leader = Writer(Hub(), "a")
+    mine = dict(leader.runners)
+    leader.runners.clear()
+    await leader.looks(100.0)
+    assert _up() is None
+    # The agent of the region dies; the hub's leader sees that nobody serves it.
+    leader.me.leads, leader.me.owner = True, lambda _: None
+    await leader.looks(101.0)
+    assert _up() == 0
+    # The agent is back, and tells by itself.
+    leader.me.owner = lambda _: "agent"
+    await leader.looks(102.0)
+    assert _up() is None
+    # Who leads no more tells nothing of it, nor of a Region that is gone.
+    for end in ({"leads": False}, {"store": None}):
+        leader.me.leads, leader.me.owner = True, lambda _: None
+        await leader.looks(103.0)
+        assert _up() == 0
+        if "leads" in end:
+            leader.me.leads = False
+        else:
+            leader.store.forget_region("bank")
+        leader.report._forget_lost()
+        assert _up() is None
+    # One that becomes ours is told of by its link.
+    leader.me.leads = True
+    await leader.looks(104.0)
+    assert _up() == 0
+    leader.runners.update(mine)
+    await leader.looks(105.0)
+    leader.me.leads = False
+    leader.report._forget_lost()
+    assert _up() == 0
+    telemetry.REGION_UP.remove("bank")
+
+
+async def test_nobody_is_woken_for_a_region_that_is_retired() -> None:
+    leader = Writer(Hub(), "a")
+    leader.runners.clear()
+    leader.me.leads, leader.me.owner = True, lambda _: None
+    await leader.report._write(region("bank").with_spec(decommissioned=True).record(), [], 100.0)
+    assert _up() is None
+
+
+def _sets() -> dict[tuple[str, str], float]:
+    (metric,) = (each for each in REGISTRY.collect() if each.name == "secretset_sets")
+    return {(each.labels["region"], each.labels["phase"]): each.value for each in metric.samples}
+
+
+def test_sets_are_measured_as_the_status_of_their_region_counts_them() -> None:
+    writer = Writer(Hub(), "a")
+    writer.store.apply_region(BANK.record(), {})
+    writer.store.apply_region(region("gone").with_spec(decommissioned=True).record(), {})
+    current, old = {"generation": 2, "observed": 2}, {"generation": 2, "observed": 1}
+    for name, where, phase, at in (
+        ("app", "bank", "ready", current),
+        ("web", "bank", "ready", old),
+        ("api", "bank", "failed", old),
+        ("new", "bank", "", {"generation": 1, "observed": 0}),
+        ("left", "gone", "failed", current),
+    ):
+        built = secret_set(name).in_region(where).with_meta(generation=at["generation"])
+        writer.store.apply_set(built.with_status(phase=phase, observedGeneration=at["observed"], region=where).record())
+    writer.report._measure()
+    assert _sets() == {("bank", "ready"): 1, ("bank", "pending"): 3}
+    telemetry.SETS.clear()

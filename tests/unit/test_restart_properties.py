@@ -7,10 +7,10 @@ It may die before or after any of its writes, and then begins with no memory; it
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from unit.histories import profile
 from unit.rollout_world import Need, World
 
 keys = st.sampled_from("AB")
@@ -49,6 +49,11 @@ class OneSet(RuleBasedStateMachine):
         self.world.flip("app", key)
         self.world.work("app", fuse, tardy)
 
+    @rule(fuse=st.sampled_from([None, 0, 1, 2, 3]), tardy=st.booleans())
+    def ask(self, fuse: int | None, tardy: bool) -> None:
+        self.world.ask("app")
+        self.world.work("app", fuse, tardy)
+
     @rule(seconds=st.sampled_from([0.5, 2, 8]))
     def work_later(self, seconds: float) -> None:
         self.world.tick(seconds)
@@ -83,6 +88,10 @@ class TwoSets(OneSet):
     @rule(name=either, key=keys, value=st.sampled_from([b"1", b"2", None]))
     def change(self, name: str, key: str, value: bytes | None) -> None:
         self.world.change(name, key, value)
+
+    @rule(name=either)
+    def ask_for_either(self, name: str) -> None:
+        self.world.ask(name)
 
     @rule(name=either)
     def work(self, name: str) -> None:
@@ -123,10 +132,6 @@ class TwoSets(OneSet):
     @rule(name=either, most=st.sampled_from([1, None]))
     def limit(self, name: str, most: int | None) -> None:
         self.world.configure(name, maxConcurrent=most)
-
-
-def profile(examples: int, steps: int) -> settings:
-    return settings(max_examples=examples, stateful_step_count=steps, deadline=None)
 
 
 @pytest.mark.parametrize(("machine", "examples", "steps"), [(OneSet, 60, 12), (TwoSets, 40, 25)])

@@ -41,9 +41,8 @@ def granted(rules: list[dict[str, Any]]) -> list[Right]:
     )
 
 
-@pytest.mark.parametrize("file", ["rbac.yaml", "region-cluster.yaml"])
-def test_the_role_of_a_regional_namespace_grants_what_is_needed_and_no_more(file: str) -> None:
-    rules = rules_of(file, "secretset-regional-namespace")
+def test_the_role_of_a_regional_namespace_grants_what_is_needed_and_no_more() -> None:
+    rules = rules_of("regional-namespace.yaml", "secretset-regional-namespace", "Role")
     assert granted(rules) == sorted(ALL)
     assert all({*rule} == {"apiGroups", "resources", "verbs"} for rule in rules)
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
-from unittest.mock import AsyncMock
 
 import pytest
 
 from secretset.controller import watches
 from secretset.controller.features import ALWAYS
-from secretset.controller.installation import Installation
-from secretset.controller.runner import RegionRunner
 from secretset.domain.names import Key, Kind
 from secretset.domain.workloads import ROLLOUT, WORKLOAD_KINDS, WorkloadKind
 from secretset.kube import errors
 from secretset.kube.client import Client
-from unit.slots import INSTALLATION, KEYRING
+from unit.runners import runner
 
 KEY = Key(Kind.SECRET_SET, "team", "app")
 ARGO = "/apis/argoproj.io/v1alpha1"
@@ -70,17 +67,7 @@ class Region:
             "workloads",
             lambda _, kind, __, on_link: self.make(cast("WorkloadKind", kind).plural, on_link),
         )
-        self.runner = RegionRunner(
-            "us",
-            installation=Installation(id=INSTALLATION, keyring=KEYRING),
-            reconcile=AsyncMock(),
-            creates=lambda: False,
-            on_link=lambda _: None,
-            on_report=lambda _: None,
-            on_stranger=lambda _: None,
-            workers=1,
-            max_rollouts=0,
-        )
+        self.runner = runner()
         self.runner.place(KEY, "team-us", pull=False)
 
     def make(self, name: str, on_link: Callable[[str], None]) -> Watching:

@@ -85,7 +85,17 @@ def test_the_document_is_read_as_it_is_published_with_the_newest_key_first() -> 
     assert document.without(new.kid).current == old.private.public
     assert document.without(old.kid).with_key(old) == document
     assert PublicKeys.of(INSTALLATION, []).current is None
+    assert "held" not in json.loads(document.render())
     assert base64.b64encode(seed(1)).decode()[:-2] not in document.render()
+
+
+def test_nobody_seals_for_a_key_that_is_not_held() -> None:
+    old, new = held(1, NOW), held(2, NOW + timedelta(days=30))
+    document = PublicKeys.of(INSTALLATION, [old, new], held=False)
+    assert PublicKeys.parse(document.render()) == document
+    for each in (document, document.without(old.kid), document.without(new.kid), document.with_key(old)):
+        assert each.current is None
+    assert document.newest == new.private.public
 
 
 def test_a_document_that_was_tampered_with_is_none() -> None:
@@ -93,6 +103,7 @@ def test_a_document_that_was_tampered_with_is_none() -> None:
     first, second = content["keys"]
     wrongs: tuple[Any, ...] = (
         {**content, "installation": None},
+        {**content, "held": "yes"},
         {**content, "keys": None},
         {**content, "keys": [first, first]},
         {**content, "keys": [{**first, "publicKey": second["publicKey"]}]},
@@ -122,8 +133,7 @@ def test_a_document_that_was_tampered_with_is_none() -> None:
     ],
 )
 def test_when_a_new_key_is_due(ages: tuple[float, ...], days: float, due: bool) -> None:
-    keys = [held(number, NOW - timedelta(days=age)) for number, age in enumerate(ages)]
-    assert sealing_keys.rotation_due(keys, days, NOW) is due
+    assert sealing_keys.rotation_due([NOW - timedelta(days=age) for age in ages], days, NOW) is due
 
 
 def test_a_new_key_is_newer_than_one_of_a_clock_that_was_ahead() -> None:

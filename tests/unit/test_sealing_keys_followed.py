@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,48 +9,34 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from secretset.controller import kek, key_store, sealing_keys
+from secretset.controller import kek, sealing_keys
+from secretset.domain.observed import decode_data
 from secretset.domain.reasons import Problem, Reason
 from secretset.domain.sealing import Cause, Unopened
+from secretset.domain.sealing_keys import Entry, Unusable
 from secretset.kube import errors
-from unit.key_hub import INSTALLATION, PLACE, SECRET, SYSTEM, Follower, KeyHub, entry, private, sealed
+from unit.key_hub import (
+    INSTALLATION,
+    PLACE,
+    SECRET,
+    Follower,
+    KeyHub,
+    entry,
+    hasten,
+    more_reads,
+    private,
+    running,
+    sealed,
+    unopened,
+    until,
+)
 
 FAILED = {"phase": "failed", "reason": "UnsealFailed", "observedGeneration": 1}
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds become hundredths."""
-    for name, seconds in (("_APART_SECONDS", 0.02), ("_TICK_SECONDS", 0.05), ("_POLL_SECONDS", 0.6)):
-        monkeypatch.setattr(sealing_keys, name, seconds)
-
-
-@asynccontextmanager
-async def running(*followers: Follower) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each.keys.run()) for each in followers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(check: Callable[[], object]) -> None:
-    async with asyncio.timeout(3):
-        while not check():  # noqa: ASYNC110  (of all sorts)
-            await asyncio.sleep(0.005)
-
-
-async def more_reads(hub: KeyHub) -> None:
-    before = hub.reads()
-    await until(lambda: hub.reads() > before)
-
-
-async def unopened(follower: Follower, text: str) -> Cause:
-    with pytest.raises(Unopened) as caught:
-        await follower.keys.opened(PLACE, text)
-    return caught.value.why
+    hasten(monkeypatch)
 
 
 async def test_the_leader_makes_the_first_key_and_publishes_it() -> None:
@@ -60,8 +44,10 @@ async def test_the_leader_makes_the_first_key_and_publishes_it() -> None:
     leader, other = Follower(hub, leads=True), Follower(hub)
     await leader.keys.load()
     assert hub.writes() == []
-    async with running(leader, other):
-        await until(lambda: hub.writes() == ["create secretset-sealing-keys", "create secretset-public-keys"])
+    with capture_logs() as logs:
+        async with running(leader, other):
+            await until(lambda: hub.writes() == ["create secretset-sealing-keys", "create secretset-public-keys"])
+    assert ["secretset keys backup" in each["event"] for each in logs if "a new" in each["event"]] == [True]
     public = hub.document.current
     assert public is not None
     assert hub.document.installation == INSTALLATION
@@ -202,39 +188,6 @@ async def test_a_key_that_was_retired_opens_nothing_any_more() -> None:
         assert await follower.keys.opened(PLACE, sealed(private(2))) == b"value"
 
 
-async def test_a_secret_that_was_deleted_is_put_back_and_nobody_loses_a_key() -> None:
-    hub = KeyHub()
-    hub.keep_keys(1, 2)
-    leader, other = Follower(hub, leads=True), Follower(hub)
-    await leader.keys.load()
-    await other.keys.load()
-    before = hub.objects.pop(SECRET)["data"]
-    assert await unopened(other, sealed(private(3))) is Cause.UNKNOWN_KEY
-    assert await other.keys.opened(PLACE, sealed(private(1))) == b"value"
-    async with running(leader):
-        await until(lambda: SECRET in hub.objects)
-    assert hub.objects[SECRET]["data"] == before
-
-
-async def test_a_hub_of_yesterday_gets_the_key_of_today_and_a_retired_one_stays_away() -> None:
-    hub = KeyHub()
-    hub.keep_keys(1, 2)
-    leader = Follower(hub, leads=True)
-    await leader.keys.load()
-    hub.keep_keys(1)
-    leader.keys.rewound()
-    async with running(leader):
-        await until(lambda: hub.kids == {private(1).kid, private(2).kid})
-        await until(lambda: "create secretset-public-keys" in hub.log)
-        await asyncio.sleep(0.05)
-        assert await leader.keys.opened(PLACE, sealed(private(2))) == b"value"
-        # From then on, what goes is retired.
-        hub.keep_keys(2)
-        leader.keys.members_changed()
-        await until(lambda: [key.kid for key in hub.document.keys] == [private(2).kid])
-    assert hub.kids == {private(2).kid}
-
-
 async def test_damaged_and_wrapped_entries_are_kept_and_never_covered_up() -> None:
     hub = KeyHub()
     wrapped = await kek.wrapped(entry(1), [kek.LocalKey(bytes(32))])
@@ -254,76 +207,6 @@ async def test_damaged_and_wrapped_entries_are_kept_and_never_covered_up() -> No
     assert await with_key.keys.opened(PLACE, sealed(private(1))) == b"value"
 
 
-async def test_no_key_is_made_in_place_of_those_that_were_lost() -> None:
-    hub = KeyHub()
-    async with running(Follower(hub, leads=True)):
-        await until(lambda: "create secretset-public-keys" in hub.log)
-    kept, published = hub.objects.pop(SECRET), hub.document
-    with capture_logs() as logs:
-        async with running(Follower(hub, leads=True)):
-            await until(lambda: hub.reads() >= 2)
-            await asyncio.sleep(0.1)
-    assert SECRET not in hub.objects
-    assert hub.document == published
-    assert ["keys restore" in each["why"] for each in logs if each["log_level"] == "error"] == [True]  # told once
-    # It goes on when they are back. A document of another installation is none of its business.
-    hub.objects[SECRET] = kept
-    again = Follower(hub, leads=True)
-    await again.keys.load()
-    assert published.current is not None
-    assert await again.keys.opened(PLACE, sealed(published.current)) == b"value"
-    del hub.objects[SECRET]
-    await key_store.publish(hub.client, SYSTEM, replace(published, installation="another"))
-    async with running(Follower(hub, leads=True)):
-        await until(lambda: SECRET in hub.objects and hub.document.installation == INSTALLATION)
-
-
-async def test_keys_that_another_secret_lacks_were_not_retired() -> None:
-    hub = KeyHub()
-    hub.keep_keys(1, 2)
-    follower = Follower(hub)
-    await follower.keys.load()
-    del hub.objects[SECRET]
-    hub.keep_keys(3)
-    for _ in range(2):  # not at the next look either
-        follower.keys._reads.extend([float("-inf")] * 3)
-        await unopened(follower, sealed(private(4)))
-        for number in (1, 2, 3):
-            assert await follower.keys.opened(PLACE, sealed(private(number))) == b"value"
-    # The leader may have begun anew: whoever has them puts them back.
-    async with running(follower):
-        await until(lambda: hub.kids == {private(number).kid for number in (1, 2, 3)})
-        follower.keys._wake.set()
-        await until(lambda: follower.keys._uid == hub.objects[SECRET]["metadata"]["uid"])
-        hub.keep_keys(2, 3)  # retired
-        follower.keys._wake.set()
-        await until(lambda: private(1).kid not in follower.keys._opener.kids)
-
-
-async def test_an_entry_that_is_damaged_while_it_is_held_is_told_and_not_taken_over() -> None:
-    hub = KeyHub()
-    hub.keep_keys(1, 2, days=31)
-    before = hub.objects[SECRET]["data"]
-    leader = Follower(hub, leads=True, days=30)
-    await leader.keys.load()
-    with capture_logs() as logs:
-        hub.keep({private(1).kid: b"damaged", private(2).kid: entry(2, days=31)})
-        async with running(leader):
-            for _ in range(2):
-                leader.keys._wake.set()
-                await more_reads(hub)
-            await asyncio.sleep(0.05)
-            assert await leader.keys.opened(PLACE, sealed(private(1))) == b"value"
-            assert {key.kid for key in hub.document.keys} == hub.kids > {private(1).kid, private(2).kid}
-            del hub.objects[SECRET]
-            leader.keys._wake.set()
-            await until(lambda: SECRET in hub.objects)
-    assert hub.objects[SECRET]["data"].items() > before.items()
-    told = [each for each in logs if each["event"] == "the entry of a sealing key cannot be used"]
-    assert {(each["kid"], each["held_still"]) for each in told} == {(private(1).kid, True)}
-    assert len(told) <= 2  # once more after the rotation
-
-
 async def test_no_key_is_made_that_would_not_be_wrapped_as_the_others_are() -> None:
     hub = KeyHub()
     wrapped = await kek.wrapped(entry(1, days=90), [kek.LocalKey(bytes(32))])
@@ -334,9 +217,8 @@ async def test_no_key_is_made_that_would_not_be_wrapped_as_the_others_are() -> N
                 await more_reads(hub)
                 await asyncio.sleep(0.05)
         assert len(hub.kids) == 2
-        assert [each["why"] for each in logs if each["event"] == "no sealing key is made"] == [
-            "those that are kept are wrapped with a key-encryption key that was not given (--sealing-kek-file)"
-        ]
+        (why,) = (each["why"] for each in logs if each["event"] == "no sealing key is made")
+        assert why.startswith("those that are kept are wrapped with a key-encryption key that was not given")
 
 
 async def test_new_keys_are_wrapped_where_there_is_a_key_for_it() -> None:
@@ -379,7 +261,7 @@ async def test_the_leader_counts_values_by_the_keys_that_are_held() -> None:
         return {sample.labels["kid"]: sample.value for sample in metric.samples}
 
     async with running(leader):
-        await until(lambda: counted() == {private(1).kid: 2, private(2).kid: 0, "other": 1})
+        await until(lambda: counted() == {private(1).kid: 2, private(2).kid: 0, "lost": 0, "foreign": 1})
         leader.leads = False
         await until(lambda: not counted())
 
@@ -393,3 +275,116 @@ async def test_values_that_were_opened_are_counted() -> None:
     with contextlib.suppress(Unopened):
         await follower.keys.opened(PLACE, sealed(private(2)))
     assert REGISTRY.get_sample_value("secretset_values_opened_total") == before + 1
+
+
+def wrapping(number: int) -> kek.LocalKey:
+    return kek.LocalKey(bytes([number]) * 32)
+
+
+class Away(kek.LocalKey):
+    """A key service that may be away."""
+
+    away = False
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        if self.away:
+            raise Unusable("the key service cannot be asked")
+        return super().unwrap(wrapped)
+
+
+async def test_a_key_service_that_is_away_brings_no_rotation_about_and_hides_no_key() -> None:
+    hub, service = KeyHub(), Away(bytes(32))
+    new = await kek.wrapped(entry(2, days=3), [service])
+    hub.keep({private(1).kid: entry(1, days=40), private(2).kid: new})
+    async with running(Follower(hub, leads=True, keks=[service])):
+        await until(lambda: "create secretset-public-keys" in hub.log)
+    before = hub.document
+    hub.log.clear()
+    service.away = True
+    leader = Follower(hub, leads=True, keks=[service])
+    async with running(leader):
+        await more_reads(hub)
+        await asyncio.sleep(0.05)
+        assert leader.keys._opener.kids == {private(1).kid}
+        assert (hub.document, hub.document.current) == (replace(before, held=False), None)
+        service.away = False
+        leader.keys._wake.set()
+        await until(lambda: leader.keys._opener.kids == hub.kids and hub.document == before)
+    assert set(hub.writes()) == {"replace secretset-public-keys"}
+    # One that is damaged is none to seal with.
+    service.away = True
+    hub.keep({private(1).kid: entry(1, days=4), private(2).kid: b"damaged"})
+    async with running(Follower(hub, leads=True, keks=[service])):
+        await until(lambda: [key.kid for key in hub.document.keys] == [private(1).kid])
+
+
+async def test_a_new_time_of_a_key_is_taken_over() -> None:
+    hub = KeyHub()
+    hub.keep({private(1).kid: entry(1, days=2), private(2).kid: entry(2, days=1)})
+    leader = Follower(hub, leads=True)
+    async with running(leader):
+        await until(lambda: "create secretset-public-keys" in hub.log)
+        with capture_logs() as logs:
+            hub.keep({private(1).kid: entry(1, days=-2), private(2).kid: entry(2, days=1)})
+            leader.keys._wake.set()
+            await until(lambda: hub.document.keys[0].kid == private(1).kid)
+    told = [each["kid"] for each in logs if "made in the future" in each["event"]]
+    assert told == [private(1).kid]
+
+
+async def test_that_the_newest_key_is_not_wrapped_is_told_once() -> None:
+    hub = KeyHub()
+    hub.keep_keys(1)
+    leader = Follower(hub, leads=True, keks=[wrapping(1)])
+    with capture_logs() as logs:
+        async with running(leader, Follower(hub)):
+            await until(lambda: "create secretset-public-keys" in hub.log)
+            hub.keep({private(1).kid: entry(1), private(2).kid: await kek.wrapped(entry(2, days=1), [wrapping(1)])})
+            leader.keys._wake.set()
+            await until(lambda: len(leader.keys._opener.kids) == 2)
+    assert [each["kid"] for each in logs if "is not wrapped" in each["event"]] == [private(1).kid]
+
+
+async def test_a_right_that_is_missing_is_told_once_and_asked_for_once_in_a_while() -> None:
+    hub = KeyHub()
+    hub.refuses = errors.Forbidden(403)
+    follower = Follower(hub, leads=True)
+    follower.has_set("app", sealed(private(2)), **FAILED)  # for which it looks at each tick, else
+    with capture_logs() as logs:
+        async with running(follower):
+            await asyncio.sleep(0.4)
+            assert hub.writes() == ["create secretset-sealing-keys"]
+            await until(lambda: len(hub.writes()) == 2)
+    assert len([each for each in logs if "could not be looked after" in each["event"]]) == 1
+
+
+async def test_sets_whose_key_went_are_looked_at_and_which_keys_are_lacking_is_known() -> None:
+    hub = KeyHub()
+    hub.keep_keys(1, 2)
+    follower = Follower(hub)
+    assert not follower.keys.lacks({private(3).kid})  # nobody looked yet
+    await follower.keys.load()
+    uses = follower.has_set("app", sealed(private(1)))
+    other = follower.has_set("web", sealed(private(2)))
+    follower.looked_at.clear()
+    assert not follower.keys.lacks({private(1).kid, private(2).kid})
+    hub.keep_keys(2)
+    async with running(follower):
+        await until(lambda: uses in follower.looked_at)
+    assert other not in follower.looked_at
+    assert follower.keys.lacks({private(1).kid, private(2).kid})
+    assert not follower.keys.lacks(frozenset())
+    # A hub that does not answer is no verdict.
+    hub.fails = errors.Unreachable("no answer")
+    with pytest.raises(errors.Unreachable):
+        await follower.keys.load()
+    assert not follower.keys.lacks({private(1).kid})
+
+
+async def test_how_old_keys_are_is_a_metric() -> None:
+    hub = KeyHub()
+    hub.keep_keys(1, days=3)
+    await Follower(hub).keys.load()
+    labels = {"kid": private(1).kid}
+    found = REGISTRY.get_sample_value("secretset_sealing_key_created_timestamp_seconds", labels)
+    assert found == Entry.parse(decode_data(hub.objects[SECRET])[private(1).kid]).created.timestamp()

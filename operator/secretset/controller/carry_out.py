@@ -62,7 +62,7 @@ async def _extend(scene: Scene, client: Client, wave: Wave) -> None:
     path = paths.secrets(scene.namespace, scene.seen.key.name)
     try:
         obj = await client.get(path)
-    except errors.NotFound:
+    except errors.Absent:
         raise errors.Conflict(409, "Conflict") from None
     marks = Marks.parse(obj["metadata"])
     if marks is None or marks.wave is None or marks.wave.id != wave.id:
@@ -159,13 +159,13 @@ async def _restart(runner: RegionRunner, client: Client, restart: Restart) -> bo
     gone = {"metadata": {"uid": workload.uid}}  # and nothing else that may have its name by now
     try:
         runner.seen.see_workload(kind, await client.patch(path, body, MERGE_PATCH))
-    except errors.NotFound:
+    except errors.Absent:
         runner.seen.miss_workload(kind, workload.namespace, workload.name, gone)
         return False
     except errors.Conflict:
         try:
             runner.seen.see_workload(kind, await client.get(path))
-        except errors.NotFound:
+        except errors.Absent:
             runner.seen.miss_workload(kind, workload.namespace, workload.name, gone)
         return False
     runner.refusals.forget(workload.uid)
@@ -189,7 +189,7 @@ async def attach(
     for name, body in todo.items():
         try:
             answer = await client.patch(paths.core("serviceaccounts", namespace, name), body, MERGE_PATCH)
-        except errors.NotFound:
+        except errors.Absent:
             seen.pop(name, None)
         else:
             seen[name] = accounts.parse(answer)

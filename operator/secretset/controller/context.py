@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from secretset import telemetry
 from secretset.config import Config
 from secretset.controller.brake import DeletionBrake
 from secretset.controller.events import EventRecorder
 from secretset.controller.installation import Installation
 from secretset.controller.kek import KeyEncryption
 from secretset.controller.sealing_keys import SealingKeys
+from secretset.controller.source_reads import SourceReads
 from secretset.controller.store import HubStore
 from secretset.controller.tombstones import Tombstones
 from secretset.domain.names import Key
@@ -43,6 +45,8 @@ class Context:
     def sealing(self) -> SealingKeys:
         """What sealed values are opened with."""
         config = self.config
+        makes = config.sealing_keys_dir is None
+        telemetry.SEALING_KEY_MAX_AGE.set(config.sealing_key_days * 86_400 if makes else 0)
         return SealingKeys(
             self.hub,
             self.store,
@@ -53,6 +57,11 @@ class Context:
             folder=config.sealing_keys_dir,
             keks=self.keks,
         )
+
+    @cached_property
+    def source_reads(self) -> SourceReads:
+        """What sources are read with."""
+        return SourceReads(self.hub)
 
     @cached_property
     def brake(self) -> DeletionBrake:

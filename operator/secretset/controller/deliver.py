@@ -31,12 +31,14 @@ class Delivery:
     Attributes:
         marks: what the managed Secret bears now.
         repaired_from: what had happened to it, if drift was repaired: `deleted`, `changed by 'kubectl-edit'`.
+        asked: a request for a restart of all users became a wave.
         wrong_since: since when it had other values because of that, in seconds since the epoch; None if it had not, or
             nobody knows.
     """
 
     marks: Marks
     first: bool = False
+    asked: bool = False
     content_changed: bool = False
     repaired_from: str | None = None
     wrong_since: float | None = None
@@ -89,17 +91,22 @@ async def deliver(
         except (errors.Conflict, errors.AlreadyExists):
             unseen = False
             continue
-        except errors.NotFound:
+        except errors.Absent:
             if assessment.write is Write.CREATE:
                 raise
             unseen = False
             continue
         telemetry.COALESCED.labels(desired.region).inc(assessment.content_changed and _joined(wave, marks.wave))
         if not assessment.drift:
-            return Delivery(marks=marks, first=assessment.first, content_changed=assessment.content_changed)
+            return Delivery(
+                marks=marks,
+                first=assessment.first,
+                asked=assessment.asked,
+                content_changed=assessment.content_changed,
+            )
         runner.repaired(desired.key)
         since = _wrong_since(context, runner, desired, secret, record, outdated=assessment.outdated)
-        return Delivery(marks=marks, repaired_from=_damage(secret), wrong_since=since)
+        return Delivery(marks=marks, asked=assessment.asked, repaired_from=_damage(secret), wrong_since=since)
     raise errors.Conflict(409, "Conflict")
 
 
@@ -120,7 +127,7 @@ async def remove(context: Context, runner: RegionRunner, client: Client, place: 
             )
         except errors.Conflict:
             continue
-        except errors.NotFound:
+        except errors.Absent:
             pass
         runner.seen.secrets.pop(place, None)
         return True
@@ -129,7 +136,9 @@ async def remove(context: Context, runner: RegionRunner, client: Client, place: 
 
 def _wave(secret: ObservedSecret | None, assessment: Assessment, remembered: Wave | None) -> Wave | None:
     """The wave that is not over yet: that of the Secret, or what is remembered where the Secret lost its own."""
-    own = secret.marks.wave if secret is not None and secret.marks is not None and not assessment.outdated else None
+    own = secret.marks.wave if secret is not None and secret.marks is not None else None
+    if assessment.outdated:
+        return None if remembered == own else remembered  # of an older copy with the same revision, that is its own
     return own or remembered
 
 
@@ -168,7 +177,7 @@ def _waited_for(wave: Wave | None, runner: RegionRunner, desired: Desired) -> bo
 async def _read(client: Client, desired: Desired) -> ObservedSecret | None:
     try:
         return ObservedSecret.parse(await client.get(paths.secrets(desired.namespace, desired.key.name)))
-    except errors.NotFound:
+    except errors.Absent:
         return None
 
 

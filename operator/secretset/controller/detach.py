@@ -18,5 +18,5 @@ async def detach(client: Client, *, namespace: str, secret: str, installation: s
     """
     known = [accounts.parse(item) async for item in items(client, paths.core("serviceaccounts", namespace))]
     for name, body in accounts.patches(secret=secret, wanted=(), accounts=known, installation=installation).items():
-        with contextlib.suppress(errors.NotFound):
+        with contextlib.suppress(errors.Absent):
             await client.patch(paths.core("serviceaccounts", namespace, name), body, MERGE_PATCH)

@@ -67,7 +67,7 @@ async def follow_up(
     failure = None
     try:
         with region_problem(desired.region, desired.namespace, runner.credentials, runner.rights.doubt):
-            just_written = delivery.content_changed or delivery.first
+            just_written = delivery.content_changed or delivery.first or delivery.asked
             restarted = await carry_out.roll_out(scene, client, just_written=just_written)
             await progress.look(scene, client)
             if fresh.key.kind is Kind.IMAGE_PULL_SECRET:
@@ -84,6 +84,8 @@ async def follow_up(
     if delivery.wrong_since is not None:
         await _tell_misled(scene, client, delivery.wrong_since)
     wave, outlook = scene.wave, scene.outlook()
+    # A quiet window may have ended since restarts were looked for: that moment comes only once.
+    due = failure is None and runner.budget.take(fresh.key, len(outlook.restarts))
     over = wave if wave is not None and outlook.finished and scene.planned else None
     planned = wave.id if wave is not None and over is None and scene.planned else ""
     wanted = status.synced(
@@ -93,6 +95,8 @@ async def follow_up(
         rollout=scene.told(outlook),
         restarted=over.id if over is not None else fresh.restarted,
         planned=planned,
+        # With the wave all that was asked for is done. The marks may lack it: somebody may have taken it off.
+        asked=desired.ask or delivery.marks.asked or fresh.asked if wave is None or over is not None else fresh.asked,
         sealed=fresh.sealed,
         previous=previous,
         timestamp=context.timestamp(),
@@ -100,7 +104,7 @@ async def follow_up(
     return FollowUp(
         scene=scene,
         status=wanted,
-        wait=soonest(outlook.wait, progress.due_in(scene)),
+        wait=0.0 if due else soonest(outlook.wait, progress.due_in(scene)),
         failure=failure,
         restarted=restarted,
         over=over if restarted or (previous or {}).get("revision") else None,

@@ -9,13 +9,30 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from secretset import telemetry
 from secretset.kube.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
 
-async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Callable[[], bool]) -> web.AppRunner:
+async def serve(
+    process: telemetry.Process,
+    *,
+    host: str,
+    port: int,
+    healthy: Callable[[], bool],
+    ready: Callable[[], bool],
+    component: str = "",
+) -> web.AppRunner:
     """Begin to serve `/healthz`, `/readyz` and `/metrics`; the port that was taken is logged.
+
+    Args:
+        process: whose metrics are served.
+        host: address to listen at.
+        port: 0 for a free one.
+        healthy: what `/healthz` tells.
+        ready: what `/readyz` tells.
+        component: what it calls itself in its metrics, if not by the name of the process.
 
     Raises:
         ConfigError: the address cannot be listened at.
@@ -27,10 +44,15 @@ async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Cal
 
         return answer
 
+    registry = telemetry.registry(process, component)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
     app = web.Application()
     app.router.add_get("/healthz", probe(healthy))
     app.router.add_get("/readyz", probe(ready))
-    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
@@ -42,7 +64,3 @@ async def serve(*, host: str, port: int, healthy: Callable[[], bool], ready: Cal
     address = runner.addresses[0]
     log.info("listening", address=f"http://{address[0]}:{address[1]}")
     return runner
-
-
-async def _metrics(_: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

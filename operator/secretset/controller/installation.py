@@ -44,7 +44,7 @@ async def load_or_create(client: Client, namespace: str) -> Installation:
     path = paths.secrets(namespace, SECRET_NAME)
     try:
         return parse(decode_data(await client.get(path)))
-    except errors.NotFound:
+    except errors.Absent:
         key = secrets.token_bytes(32)
         content = {_ID: str(uuid.uuid4()).encode(), _CURRENT: key_id(key).encode(), _PREFIX + key_id(key): key}
         try:

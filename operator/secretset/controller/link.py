@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 # An answer is asked for this often; one that takes longer than the deadline is none. Together, with the write that
 # tells of it, less than the ten seconds within which a region says that it cannot be reached.
 PROBE_SECONDS, PROBE_DEADLINE = 4.0, 3.0
+_CUT_SECONDS = 1.0  # what fails faster may have been cut with its connection: it is tried once more on another
+_LATE_SECONDS = 1.0  # a deadline that is noticed later than this found us without a turn ourselves: that is no silence
 AWAY_SECONDS = 0.75  # between attempts while it is away: what waits is to be delivered within seconds of its return
 REFUSED_SECONDS = 5.0  # while it refuses us, which only somebody else can mend
 _ARRIVE_SECONDS = 6.0  # for its first words; a cluster that says that it is ready and then hangs is away
@@ -51,6 +53,8 @@ class Link:
         name: of the Region; None for the one of sets without a usable region.
         on_begin: called with the client when the cluster answers for the first time, and whenever another one answers
             in its place; and with whether it is another one than before.
+        on_end: called before a client is closed: who follows something with it is to stop first. A watch that found its
+            client closed would look as if the cluster had not answered.
         on_return: called when it answers again, with the seconds since it did before.
         on_verdict: called when the verdict is known, or another.
 
@@ -69,6 +73,7 @@ class Link:
         name: str | None,
         *,
         on_begin: OnBegin,
+        on_end: Callable[[], Awaitable[None]],
         on_return: Callable[[float], None],
         on_verdict: Callable[[], None],
     ) -> None:
@@ -82,6 +87,7 @@ class Link:
         self.server_version: str | None = None
         self.cluster_id = ""
         self._on_begin = on_begin
+        self._on_end = on_end
         self._on_return = on_return
         self._on_verdict = on_verdict
         self._met = "", ""  # identity and URL of the cluster that answered last
@@ -121,6 +127,7 @@ class Link:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        await self._on_end()
         if self.client is not None:
             await self.client.close()
             self.client = None
@@ -224,8 +231,24 @@ class Link:
 
     async def _probe(self, client: Client) -> None:
         await client.prepare()  # apart from the deadline: a slow plugin is no silence of the cluster
-        await client.answers("/readyz", timeout=PROBE_DEADLINE)
+        await self._twice(lambda: client.answers("/readyz", timeout=PROBE_DEADLINE), PROBE_DEADLINE)
         self.last_contact = time.time()
+
+    async def _twice(self, attempt: Callable[[], Awaitable[None]], deadline: float) -> None:
+        """Make an attempt, and once more where all was well before and its failure shows nothing of the cluster.
+
+        Args:
+            attempt: to talk to the cluster.
+            deadline: seconds after which it gives up.
+        """
+        began = time.monotonic()
+        try:
+            await attempt()
+        except (errors.Unreachable, TimeoutError):
+            took = time.monotonic() - began
+            if self.problem is not None or _CUT_SECONDS < took < deadline + _LATE_SECONDS:
+                raise
+            await attempt()
 
     async def _ask_version(self, client: Client) -> None:
         with contextlib.suppress(
@@ -236,9 +259,13 @@ class Link:
 
     async def _arrive(self, client: Client, *, begun: bool) -> None:
         """The cluster answers, for the first time or again: see which one it is, in time to say so if it does not."""
-        async with asyncio.timeout(_ARRIVE_SECONDS):
-            self.cluster_id = await cluster_id(client)
-            await self._meet(client, begun=begun)
+
+        async def see() -> None:
+            async with asyncio.timeout(_ARRIVE_SECONDS):
+                self.cluster_id = await cluster_id(client)
+                await self._meet(client, begun=begun)
+
+        await self._twice(see, _ARRIVE_SECONDS)
 
     async def _meet(self, client: Client, *, begun: bool) -> None:
         cluster_id, server = self._met

@@ -91,7 +91,7 @@ async def raced(
     missing = wave.raced(runner.seen.bound(namespace, listed, key), key.name)
     for workload in listed:
         if workload.uid in missing and workload.uid not in runner.seen.workloads[namespace]:
-            with contextlib.suppress(errors.NotFound):
+            with contextlib.suppress(errors.Absent):
                 path = paths.workloads(workload.path_kind, namespace, workload.name)
                 runner.seen.see_workload(workload.path_kind, await client.get(path))
     return missing

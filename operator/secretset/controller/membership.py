@@ -107,6 +107,8 @@ class Membership:
         self._others: dict[str, _Seen] = {}
         self._leader: Lease | None = None
         self._news = asyncio.Event()
+        if me.may_lead:
+            telemetry.LEADER.labels(_LEADER).set(0)  # until the hub lets us join
         self._labels = {names.LABEL_REPLICA: "true", "app.kubernetes.io/part-of": names.FIELD_MANAGER}
         self._watch = Watch(
             client,
@@ -243,7 +245,7 @@ class Membership:
     async def _renew_once(self) -> None:
         try:
             self._own = await self._write(self._own)
-        except (errors.Conflict, errors.NotFound, errors.AlreadyExists):
+        except (errors.Conflict, errors.Absent, errors.AlreadyExists):
             # Our own renewal whose answer was lost, a Lease that somebody cleared away, or another process.
             found = await leases.read(self._client, self._namespace, self._name)
             known = self._own.resource_version if self._own is not None else ""
@@ -303,10 +305,12 @@ class Membership:
                             await self._lead()
                         if self.leads:
                             await self._clear_away()
+            if self.me.may_lead:
+                telemetry.LEADER.labels(_LEADER).set(self.leads)
             state = (frozenset(self.replicas()), self.leads, self.since)
+            telemetry.REPLICAS.set(sum(replica.may_lead for replica in state[0]) if self.valid else 0)
             if self.valid and state != before:
                 before = state
-                telemetry.REPLICAS.set(len(state[0]))
                 log.info("replicas", live=sorted(replica.name for replica in state[0]), leading=self.leads)
                 self._on_change()
             self._news.clear()
@@ -345,7 +349,7 @@ class Membership:
                 labels=self._labels,
                 known=self._leader,
             )
-        except (errors.Conflict, errors.AlreadyExists, errors.NotFound):
+        except (errors.Conflict, errors.AlreadyExists, errors.Absent):
             self._leader = await leases.read(self._client, self._namespace, _LEADER)
 
     async def _clear_away(self) -> None:
@@ -353,6 +357,6 @@ class Membership:
         now = leases.clock()
         for name, seen in list(self._others.items()):
             if seen.dead and now - seen.at > _LONG_DEAD:
-                with contextlib.suppress(errors.Conflict, errors.NotFound):
+                with contextlib.suppress(errors.Conflict, errors.Absent):
                     await leases.delete(self._client, self._namespace, seen.lease)
                     self._others.pop(name, None)

@@ -7,7 +7,9 @@ afterwards, so no change is lost and no key runs beside itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -24,12 +26,22 @@ class WorkQueue(Generic[T]):
     def __init__(self, name: str) -> None:
         self._name = name
         self._ready: deque[T] = deque()
-        self._queued: set[T] = set()
-        self._running: set[T] = set()
-        self._again: set[T] = set()
+        # With when it came there, by `time.perf_counter`.
+        self._queued: dict[T, float] = {}
+        self._running: dict[T, float] = {}
+        self._again: dict[T, float] = {}
+        self._asked: dict[T, float] = {}  # when each of these was added last
         self._later: dict[T, tuple[float, asyncio.TimerHandle]] = {}
         self._failures: dict[T, int] = {}
+        self._closed = False
         self._wakeup = asyncio.Event()
+        self._depth = telemetry.QUEUE_DEPTH.labels(name)
+        self._adds = telemetry.QUEUE_ADDS.labels(name)
+        self._retries = telemetry.QUEUE_RETRIES.labels(name)
+        self._waited = telemetry.QUEUE_SECONDS.labels(name)
+        self._worked = telemetry.WORK_SECONDS.labels(name)
+        telemetry.QUEUE_UNFINISHED.labels(name).set_function(lambda: sum(self._ages()))
+        telemetry.QUEUE_LONGEST.labels(name).set_function(lambda: max(self._ages(), default=0.0))
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -41,16 +53,27 @@ class WorkQueue(Generic[T]):
 
     def add(self, key: T) -> None:
         """Have a key worked on as soon as a worker is free."""
+        if self._closed:
+            return
+        self._asked[key] = time.perf_counter()
+        if key in self._queued or key in self._again:
+            return
+        self._adds.inc()
         if key in self._running:
-            self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.append(key)
-            self._wakeup.set()
-            self._measure()
+            self._again[key] = time.perf_counter()
+        else:
+            self._enqueue(key, time.perf_counter())
+
+    def _enqueue(self, key: T, since: float) -> None:
+        self._queued[key] = since
+        self._ready.append(key)
+        self._wakeup.set()
+        self._depth.set(len(self._ready))
 
     def add_after(self, key: T, seconds: float) -> None:
         """Have a key worked on later; of several times for one key the earliest counts."""
+        if self._closed:
+            return
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
         known = self._later.get(key)
@@ -66,7 +89,7 @@ class WorkQueue(Generic[T]):
         self._failures[key] = failures + 1
         delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 16), BACKOFF_LAST)
         delay = max(delay * random.uniform(0.75, 1.25), at_least)  # noqa: S311  (jitter)
-        telemetry.QUEUE_RETRIES.labels(self._name).inc()
+        self._retries.inc()
         self.add_after(key, delay)
         return delay
 
@@ -86,27 +109,42 @@ class WorkQueue(Generic[T]):
             self._wakeup.clear()
             await self._wakeup.wait()
         key = self._ready.popleft()
-        self._queued.discard(key)
-        self._running.add(key)
-        self._measure()
+        now = time.perf_counter()
+        self._waited.observe(now - self._queued.pop(key))
+        self._running[key] = now
+        self._depth.set(len(self._ready))
         return key
 
     def done(self, key: T) -> None:
         """Give a key back after work on it."""
-        self._running.discard(key)
+        self._worked.observe(time.perf_counter() - self._running.pop(key))
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self._enqueue(key, self._again.pop(key))
+        else:
+            self._asked.pop(key, None)
+
+    def asked(self, key: T) -> float:
+        """When somebody last added a key that is being worked on, by `time.perf_counter`: maybe during that work."""
+        return self._asked.get(key, float("inf"))
 
     def close(self) -> None:
-        """Cancel what is planned."""
+        """Take nothing in any more, cancel what is planned, and tell no more of how full it is.
+
+        Another replica, or another runner, may work on these keys now.
+        """
+        self._closed = True
         for _, handle in self._later.values():
             handle.cancel()
         self._later.clear()
+        for gauge in (telemetry.QUEUE_DEPTH, telemetry.QUEUE_UNFINISHED, telemetry.QUEUE_LONGEST):
+            with contextlib.suppress(KeyError):
+                gauge.remove(self._name)
 
     def _due(self, key: T) -> None:
         self._later.pop(key, None)
         self.add(key)
 
-    def _measure(self) -> None:
-        telemetry.QUEUE_DEPTH.labels(self._name).set(len(self._ready))
+    def _ages(self) -> list[float]:
+        """Seconds that each pass under way has taken."""
+        now = time.perf_counter()
+        return [now - since for since in self._running.values()]

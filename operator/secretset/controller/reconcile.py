@@ -6,6 +6,7 @@ changes nothing; running it after a crash at any point finishes the work.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import time
@@ -22,7 +23,7 @@ from secretset.controller.deliver import Delivery, deliver
 from secretset.controller.follow_up import follow_up
 from secretset.controller.hub import add_finalizer, fetch, write_status
 from secretset.controller.outcome import Done, Postponed, soonest
-from secretset.controller.place import place
+from secretset.controller.place import Placed, place
 from secretset.controller.rights import Presence, presence
 from secretset.controller.runner import RegionRunner
 from secretset.controller.settled import settled, vouched
@@ -30,14 +31,15 @@ from secretset.controller.translate import region_problem
 from secretset.domain import names, reasons, record, status
 from secretset.domain.names import Key, Kind
 from secretset.domain.plan import Desired
-from secretset.domain.reasons import Problem, Retry
+from secretset.domain.reasons import Problem, Reason, Retry
 from secretset.domain.record import SetRecord
-from secretset.kube import errors, paths
+from secretset.kube import errors, paths, supervise
 from secretset.kube.client import Client
-from secretset.kube.supervise import where
 
 log = structlog.get_logger(__name__)
 
+# What says of a region that it cannot be asked now, and of its sets nothing.
+_AWAY = frozenset({Reason.REGION_UNREACHABLE, Reason.REGION_NOT_READY, Reason.RETRYING})
 _SOONEST = 2.0  # seconds until a failure outside our watches is looked at again
 _WATCH_WAIT = 10.0  # seconds to wait for the first list of a namespace
 
@@ -48,38 +50,52 @@ class Reconciler:
     def __init__(self, context: Context, responsible: Callable[[Key], RegionRunner | None]) -> None:
         self._context = context
         self._responsible = responsible
+        for kind in Kind:  # so that the first error is seen to be one more
+            telemetry.RECONCILE_ERRORS.labels(kind)
+            telemetry.RECONCILE_PANICS.labels(kind)
 
     async def __call__(self, runner: RegionRunner, key: Key) -> None:
         """Make one pass, and plan the next one if there must be one."""
         started = time.perf_counter()
-        outcome = "success"
+        outcome, worked = "success", True
+        active = telemetry.ACTIVE_WORKERS.labels(key.kind)
+        active.inc()
         try:
             done = await self._pass(runner, key)
+            worked = done.worked
+            if done.wait is not None:
+                outcome = "requeue_after"
+                runner.queue.add_after(key, done.wait)
             if done.backoff is None:
                 runner.queue.succeeded(key)
             else:
                 outcome = "requeue"
                 runner.queue.retry(key, at_least=done.backoff)
-            if done.wait is not None:
-                runner.queue.add_after(key, done.wait)
-            if done.worked:
-                telemetry.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - started)
         except Postponed as postponed:
             outcome = "requeue_after"
             runner.queue.add_after(key, postponed.seconds)
         except errors.KubeError as error:
-            outcome = "requeue"
+            outcome = "error"
             delay = runner.queue.retry(key, at_least=getattr(error, "retry_after", 0.0))
             log.debug("pass not finished", key=str(key), region=runner.name, error=str(error), again_in=round(delay, 1))
-        except Exception as error:  # noqa: BLE001
+        except (Exception, asyncio.CancelledError) as error:
+            if supervise.ends(error):
+                raise
             # A defect of ours. It must neither end the worker nor spin; its text may hold anything, so only its place
             # and type are told.
             outcome = "error"
+            telemetry.RECONCILE_PANICS.labels(key.kind).inc()
             delay = runner.queue.retry(key)
             log.error(  # noqa: TRY400
-                "pass failed", key=str(key), region=runner.name, error=where(error), again_in=round(delay, 1)
+                "pass failed", key=str(key), region=runner.name, error=supervise.where(error), again_in=round(delay, 1)
             )
+        finally:
+            active.dec()
         telemetry.RECONCILES.labels(key.kind, outcome).inc()
+        if outcome == "error":
+            telemetry.RECONCILE_ERRORS.labels(key.kind).inc()
+        if worked:
+            telemetry.RECONCILE_SECONDS.labels(key.kind).observe(time.perf_counter() - started)
 
     async def _pass(self, runner: RegionRunner, key: Key) -> Done:
         store = self._context.store
@@ -134,6 +150,22 @@ class Reconciler:
         except Problem as problem:
             raise await self._explained(runner, namespace, problem) from None
 
+    async def _unseen(
+        self, runner: RegionRunner, fresh: SetRecord, obj: Mapping[str, Any], placed: Placed
+    ) -> Done | None:
+        """Follow the namespace; if a list cannot be had for a while, a status that is true stays, and all is left so.
+
+        Raises:
+            Problem: it cannot be followed, and that is to be told.
+        """
+        try:
+            await self._watched(runner, fresh, placed.namespace)
+        except Problem as problem:
+            if problem.reason in _AWAY and await vouched(self._context, runner, fresh, obj, placed):
+                return Done(worked=True, backoff=problem.after)
+            raise
+        return None
+
     async def _explained(self, runner: RegionRunner, namespace: str, problem: Problem) -> Problem:
         """Roles end with their namespace: where that is not there, it is what is wrong; made, if the Region says so."""
         region = self._context.store.regions.get(runner.name or "")
@@ -150,7 +182,7 @@ class Reconciler:
     async def _read(self, seen: SetRecord) -> tuple[SetRecord, dict[str, Any]] | None:
         """The object from a quorum; of one that is new and has a place, the finalizer's patch returns it."""
         if not (seen.finalized or seen.deleting or self._context.store.older_twin(seen)):
-            with contextlib.suppress(Problem, errors.Conflict, errors.NotFound):
+            with contextlib.suppress(Problem, errors.Conflict, errors.Absent):
                 place(self._context, seen)
                 return await add_finalizer(self._context, seen)
         return await fetch(self._context, seen)
@@ -170,7 +202,7 @@ class Reconciler:
                     return Done(worked=True)
                 raise
             spec = record.parse_spec(fresh.key.kind, obj["spec"])
-            content, inputs = await sources.content_of(context, fresh, spec)
+            content, inputs = await sources.content_of(context, fresh, spec, asked=runner.queue.asked(fresh.key))
             desired = Desired(
                 key=fresh.key,
                 uid=fresh.uid,
@@ -180,10 +212,12 @@ class Reconciler:
                 content=content,
                 inputs=inputs,
                 rule=context.config.restart_rule(fresh.key.kind, spec.restart),
+                ask=fresh.ask,
             )
             if not fresh.finalized:
                 fresh, obj = await add_finalizer(context, fresh)
-            await self._watched(runner, fresh, placed.namespace)
+            if (unseen := await self._unseen(runner, fresh, obj, placed)) is not None:
+                return unseen
             try:
                 with region_problem(desired.region, desired.namespace, runner.credentials, runner.rights.doubt):
                     delivery = await self._deliver(runner, client, desired, fresh, previous)
@@ -259,7 +293,7 @@ class Reconciler:
         memory = status.memory(previous)
         try:
             return await deliver(self._context, runner, client, desired, memory)
-        except errors.NotFound:
+        except errors.Absent:
             region = self._context.store.regions.get(desired.region)
             if region is None or not region.spec.create_namespaces:
                 raise

@@ -56,7 +56,9 @@ async def follow(
     try:
         while True:
             try:
-                obj = await asyncio.wait_for(contents.get(), _AGAIN_SECONDS if failed else _EXPLAIN_SECONDS)
+                # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with the content.
+                async with asyncio.timeout(_AGAIN_SECONDS if failed else _EXPLAIN_SECONDS):
+                    obj = await contents.get()
             except TimeoutError:
                 if not seen and (why := _why_nothing(where, watch)):
                     await _refuse(runner, why)

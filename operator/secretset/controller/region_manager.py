@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from secretset import telemetry
-from secretset.controller import region_credentials
+from secretset.controller import region_credentials, region_metrics
 from secretset.controller.context import Context
 from secretset.controller.membership import Membership
 from secretset.controller.reconcile import Reconciler
@@ -183,6 +183,8 @@ class RegionManager:
             self._last = {key: last for key, last in self._last.items() if last is not runner}
             with contextlib.suppress(KeyError):
                 telemetry.REGION_UP.remove(name)
+        if name not in self._context.store.regions:
+            region_metrics.forget(name)
         self._requeue(name)
 
     def _cluster_before(self, name: str) -> str:

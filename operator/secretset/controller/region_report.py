@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import math
 from collections import defaultdict
@@ -17,7 +18,7 @@ from secretset.controller.membership import Membership
 from secretset.controller.runner import RegionRunner
 from secretset.domain import reasons, regions
 from secretset.domain.record import SetRecord
-from secretset.domain.region_status import LinkState, region_status, verdict
+from secretset.domain.region_status import LinkState, phase_of, region_status, verdict
 from secretset.domain.regions import RegionRecord
 from secretset.domain.restarts import State
 from secretset.kube import errors, paths
@@ -51,6 +52,7 @@ class RegionReport:
         self._claimed: dict[str, float] = {}  # regions that are ours to when we said so last
         self._patience: dict[str, float] = {}  # those that another replica claimed too, to the seconds we wait now
         self._flips: defaultdict[str, list[float]] = defaultdict(list)
+        self._unserved: set[str] = set()  # regions of which the metric tells for us that nobody serves them
 
     def due(self, name: str) -> None:
         """Something changed that a Region's status tells."""
@@ -105,6 +107,10 @@ class RegionReport:
             del self._claimed[name]
             self._patience.pop(name, None)
             self._held.pop(name, None)
+        if self._unserved:
+            known = self._context.store.regions if self._membership.leads else {}
+            for name in self._unserved - known.keys():
+                self._measure_unserved(name, unserved=False)
 
     async def _write(self, region: RegionRecord, sets: list[SetRecord], now: float) -> bool:
         """Write a Region's status if it differs; return whether only its counts did."""
@@ -141,7 +147,7 @@ class RegionReport:
                     self._flips[region.name].append(now)
                     self._tell(region, known, wanted)
             store.region_statuses[region.name] = wanted
-        except errors.NotFound:
+        except errors.Absent:
             return False
         return {**known, "sets": None} == {**wanted, "sets": None}
 
@@ -149,6 +155,7 @@ class RegionReport:
         """What is known of a region's link; None if that is not ours to tell, or not known yet."""
         runner = self._runners.get(region.name)
         if runner is not None:
+            self._unserved.discard(region.name)  # its link tells now
             link = runner.link
             if not link.known:
                 return None
@@ -163,7 +170,9 @@ class RegionReport:
                 cluster_id=link.cluster_id,
                 replica=self._membership.me.name,
             )
-        if self._membership.leads and self._membership.owner(region) is None:
+        unserved = self._membership.leads and self._membership.owner(region) is None
+        self._measure_unserved(region.name, unserved=unserved and not region.spec.decommissioned)
+        if unserved:
             return LinkState(problem=reasons.region_not_served(region.name))
         return None
 
@@ -199,12 +208,26 @@ class RegionReport:
             reason = "Reachable" if new == "True" else "Unreachable"
             self._context.events.emit_region(region, reason=reason, note=note, action="Connect", warning=new != "True")
 
+    def _measure_unserved(self, name: str, *, unserved: bool) -> None:
+        """Tell that a region is down because no replica serves it: nobody else would."""
+        if unserved:
+            self._unserved.add(name)
+            telemetry.REGION_UP.labels(name).set(0)
+        elif name in self._unserved:
+            self._unserved.discard(name)
+            if name not in self._runners:
+                with contextlib.suppress(KeyError):
+                    telemetry.REGION_UP.remove(name)
+
     def _measure(self) -> None:
         telemetry.SETS.clear()
         telemetry.WORKLOADS.clear()
-        for record in self._context.store.sets.values():
-            region = self._context.store.region_of(record) or ""
-            telemetry.SETS.labels(region, record.phase or "pending").inc()
+        store = self._context.store
+        left = {region.name for region in store.regions.values() if region.spec.decommissioned}
+        for record in store.sets.values():
+            region = store.region_of(record) or ""
+            if region not in left:  # they are failed, as was asked for, and nobody is to be woken for it
+                telemetry.SETS.labels(region, phase_of(record).value).inc()
             for state, number in zip(State, record.counts, strict=False):
                 telemetry.WORKLOADS.labels(region, state.value).inc(number)
 

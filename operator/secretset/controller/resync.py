@@ -50,7 +50,7 @@ async def resync(hub: Client, store: HubStore) -> None:
     for name in {*store.regions} ^ {name for _, name in there}:
         try:  # it may have been created, or deleted, after the list was read: ask for itself
             obj = await hub.get(paths.region(name))
-        except errors.NotFound:
+        except errors.Absent:
             log.info("a region's deletion was missed", region=name)
             store.forget_region(name)
         else:
@@ -60,7 +60,7 @@ async def resync(hub: Client, store: HubStore) -> None:
 async def _take_in(hub: Client, store: HubStore, key: Key, known_uid: str | None) -> None:
     try:
         obj = await hub.get(paths.custom(key))
-    except errors.NotFound:
+    except errors.Absent:
         if known_uid is not None:
             log.info("a deletion was missed", key=str(key))
             store.forget_set(key, known_uid)

@@ -139,7 +139,7 @@ async def presence(client: Client, namespace: str) -> Presence:
     """
     try:
         found = await client.get(paths.core("namespaces", None, namespace))
-    except errors.NotFound:
+    except errors.Absent:
         return Presence.MISSING
     except errors.Forbidden:
         return Presence.THERE

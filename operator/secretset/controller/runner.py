@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from secretset import telemetry
-from secretset.controller import watches
+from secretset.controller import region_metrics, watches
 from secretset.controller.budget import RolloutBudget
 from secretset.controller.features import Features, Kinds
 from secretset.controller.installation import Installation
@@ -20,6 +20,7 @@ from secretset.controller.link import Link
 from secretset.controller.queue import WorkQueue
 from secretset.controller.refusals import Refusals
 from secretset.controller.rights import Rights
+from secretset.controller.translate import problem_of
 from secretset.controller.view import RegionView
 from secretset.domain import names, reasons
 from secretset.domain.names import Key
@@ -83,7 +84,13 @@ class RegionRunner:
         max_rollouts: int,
     ) -> None:
         self.name = name
-        self.link = Link(name, on_begin=self._begin, on_return=self._returned, on_verdict=lambda: on_link(self))
+        self.link = Link(
+            name,
+            on_begin=self._begin,
+            on_end=self._unwatch,
+            on_return=self._returned,
+            on_verdict=lambda: on_link(self),
+        )
         self.rights = Rights(
             self._rights_wanted,
             creates,
@@ -94,7 +101,7 @@ class RegionRunner:
         self.features = Features(
             well=lambda: self.link.problem is None, on_kinds=self._follow_kinds, on_change=lambda: on_report(self)
         )
-        self.queue: WorkQueue[Key] = WorkQueue(name or "unresolved")
+        self.queue: WorkQueue[Key] = WorkQueue(name or names.AT_NONE)
         self.placed: dict[Key, str] = {}
         self.held: dict[Key, str] = {}
         self.vouched: dict[Key, str] = {}
@@ -113,11 +120,15 @@ class RegionRunner:
         self._stranger = False  # another cluster answers, and that was not told yet
         self._lookouts: list[asyncio.Task[None]] = []  # at rights and features, again and again
         self._watches: dict[str, ScopedWatch] = {}
+        self._patience: set[asyncio.Timeout] = set()  # of passes that wait for watches
 
     def start(self) -> None:
         """Begin to work on the queue."""
+        if self.name is not None:
+            region_metrics.begin(self.name)
         for number in range(self._worker_count):
             self._tasks.append(asyncio.create_task(self._work(), name=f"worker {self.name} {number}"))
+        self._tell_workers(len(self._tasks))
 
     async def stop(self) -> None:
         """End everything of this region."""
@@ -125,18 +136,20 @@ class RegionRunner:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tell_workers(-len(self._tasks))
+        self._tasks.clear()
         await self.disconnect(None)
+
+    def _tell_workers(self, more: int) -> None:
+        for kind in names.Kind:
+            telemetry.MAX_WORKERS.labels(kind).inc(more)
 
     async def connect(self, client: Client) -> None:
         """Use these credentials from now on; what was seen before stays remembered."""
-        await self.link.end()
-        await self._unwatch()
         await self.link.connect(client)
 
     async def disconnect(self, problem: reasons.Problem | None) -> None:
         """Close the connection, if there is one, and say why there is none."""
-        await self.link.end()
-        await self._unwatch()
         await self.link.disconnect(problem)
 
     async def _unwatch(self) -> None:
@@ -147,6 +160,9 @@ class RegionRunner:
         while self._watches:  # one by one: whoever is cancelled here leaves the rest to the next
             _, watch = self._watches.popitem()
             await watch.stop()
+        for patience in self._patience:  # what they wait for will not be
+            if not patience.expired():
+                patience.reschedule(asyncio.get_running_loop().time())
 
     async def _begin(self, client: Client, other: bool) -> None:
         """A cluster answers that was not there before: follow what is in it."""
@@ -245,7 +261,7 @@ class RegionRunner:
         """Wait until a namespace is followed.
 
         Raises:
-            Problem: it cannot be followed: not allowed, or not reachable.
+            Problem: it cannot be followed: not allowed, not reachable, or asked to wait.
             Retired: the credentials are being replaced.
         """
         for resource in resources:
@@ -253,9 +269,14 @@ class RegionRunner:
             if watch is None or not self.link.known:
                 self.link.check()
                 raise errors.Retired("the credentials are being replaced")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await watch.tried(namespace)
+            if not watch.synced(namespace):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds) as patience:
+                        self._patience.add(patience)
+                        try:
+                            await watch.tried(namespace)
+                        finally:
+                            self._patience.discard(patience)
             if self._watches.get(resource) is not watch and self.link.problem is None:
                 raise errors.Retired("the credentials were replaced")
             failing = watch.failing(namespace)
@@ -264,7 +285,9 @@ class RegionRunner:
                 raise reasons.permission_denied(self.name or "", "list and watch", resource, namespace)
             self.link.check()
             if not watch.synced(namespace):
-                raise reasons.region_unreachable(self.name or "")
+                # The error is the watch's: to raise it here again would lengthen its traceback with each pass.
+                problem = failing and problem_of(failing, self.name or "", namespace, self.credentials)
+                raise problem or reasons.region_unreachable(self.name or "")
 
     def watching(self, namespace: str) -> bool:
         """Whether the managed Secrets of a namespace are being followed, so that an absent record means absent."""

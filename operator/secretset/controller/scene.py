@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from secretset.controller.context import Context
@@ -97,9 +97,12 @@ class Scene:
         if secret is None or owner is None:
             return None
         wave = waves.unfinished(secret.wave, owner.restarted)
+        rule = self.context.config.restart_rule(owner.key.kind, owner.restart)
+        if wave is not None and wave.asked:
+            rule = replace(rule, automatic=True)
         return Managed(
             keys=secret.keys,
             wave=wave,
             restarted=self.runner.seen.restarted_for(wave, owner, self.namespace),
-            rule=self.context.config.restart_rule(owner.key.kind, owner.restart),
+            rule=rule,
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -18,17 +19,20 @@ import structlog
 from secretset import telemetry
 from secretset.controller import kek, key_store
 from secretset.controller.kek import KeyEncryption
+from secretset.controller.key_metrics import KeyMetrics
 from secretset.controller.store import HubStore
+from secretset.domain.lost_keys import LostKeys
 from secretset.domain.reasons import Reason, retrying
 from secretset.domain.sealing import Cause, Opener, Place, Unopened, kid_of
 from secretset.domain.sealing_keys import (
     CONFIG_MAP_NAME,
     SECRET_NAME,
+    Entry,
     PublicKeys,
     SealingKey,
     newest,
+    parsed,
     rotation_due,
-    total,
 )
 from secretset.kube import errors
 from secretset.kube.client import Client
@@ -38,10 +42,10 @@ log = structlog.get_logger(__name__)
 _APART_SECONDS = 2.0  # between two reads on the average, however many unknown keys are met
 _AT_ONCE = 3  # reads that may follow each other: a new key may be used as soon as it is published
 _POLL_SECONDS = 60.0
-_TICK_SECONDS = 5.0  # between polls while a set waits for a key
-_REWOUND_SECONDS = 120.0  # in which keys that a former state of the hub lacks count as lost; after that, as retired
+_TICK_SECONDS = 5.0  # between polls while a set waits for a key, or nobody may seal
+_LAST_SECONDS = 2.0  # for a last look of a leader that ends
+_CLOCKS_APART = timedelta(minutes=5)
 _MISSED_MAX = 10_000  # ids of which it is remembered that a look did not find them
-_OTHER = "other"  # in the metric: ids that are not held; any text could be one
 
 
 class SealingKeys:
@@ -82,6 +86,7 @@ class SealingKeys:
         self._held: Mapping[str, SealingKey] = {}
         self._told: Mapping[str, str] = {}  # of what cannot be used, so that it is logged once
         self._opener = Opener(())
+        self._known = False  # whether it was found out once what is kept
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._read_at = float("-inf")
@@ -89,11 +94,14 @@ class SealingKeys:
         self._owed: set[str | None] = set()  # ids that the next look is for
         self._missed: dict[str | None, None] = {}  # ids that a look was for, the newest last
         self._trouble: errors.KubeError | None = None
-        self._put_back = False  # what is held, but not kept any more, was not retired
-        self._uid = ""  # of the Secret, as of when nothing was lost
+        self._lost = LostKeys()  # what is held, but not kept any more, and was not retired
         self._refusal = ""  # why no key is made though one is due, so that it is logged once
-        self._rewound_until = float("-inf")
-        self._counted: tuple[int, frozenset[str]] | None = None
+        self._failure = ""  # what went wrong with the last look, so that it is logged once
+        self._forbidden = False  # whether that was for want of a right, which comes rarely
+        self._led = False
+        self._barred = False  # whether nobody may seal, since the newest key is not held
+        self._plain = ""  # id of the newest key that ought to be wrapped, so that it is logged once
+        self._metrics = KeyMetrics()
 
     # --- what passes ask
 
@@ -131,6 +139,10 @@ class SealingKeys:
             if kid in self._owed and kid not in self._missed:
                 raise retrying("The key of a sealed value may be new, and is looked for", after=_APART_SECONDS)
 
+    def lacks(self, kids: Collection[str]) -> bool:
+        """Whether one of these keys is not held, as far as is known: a hub that does not answer is no verdict."""
+        return bool(kids) and self._trouble is None and self._known and not self._opener.kids.issuperset(kids)
+
     # --- life
 
     async def load(self) -> None:
@@ -146,30 +158,53 @@ class SealingKeys:
 
     async def run(self) -> None:
         """Follow the keys, and do what is the leader's, until cancelled."""
-        led = False
+        try:
+            await self._follow()
+        except asyncio.CancelledError:
+            if self._led:
+                await self._look_once_more()
+            raise
+
+    async def _look_once_more(self) -> None:
+        """Put back what was lost meanwhile: nobody else may hold it."""
+        with contextlib.suppress(errors.KubeError, TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS), self._lock:
+                await self._read()
+                if self._lost.kids:
+                    await self._restore()
+
+    async def _follow(self) -> None:
         while True:
             leads = self._leads()
             since = asyncio.get_running_loop().time() - self._read_at
-            if self._wake.is_set() or leads != led or since >= (_TICK_SECONDS if self._waited_for() else _POLL_SECONDS):
+            soon = (self._waited_for() or (self._led and self._barred)) and not self._forbidden
+            if self._wake.is_set() or leads != self._led or since >= (_TICK_SECONDS if soon else _POLL_SECONDS):
                 self._wake.clear()
-                led = leads
+                self._led = leads
+                failure, self._forbidden = "", False
                 try:
-                    async with self._lock:
-                        await self._read()
-                        if leads:
-                            await self._lead()
-                        elif self._put_back and self._read_at >= self._rewound_until:
-                            # The leader may have begun anew, and hold none of them.
-                            with contextlib.suppress(errors.Forbidden):  # an agent only reads
-                                await self._restore()
+                    await self._look_after(leads=leads)
                 except errors.KubeError as error:
-                    log.warning("the sealing keys could not be looked after", error=str(error))
-                    led = False
-            self._count(leads=leads)
+                    failure, self._forbidden = str(error), isinstance(error, errors.Forbidden)
+                    if failure != self._failure:
+                        log.warning("the sealing keys could not be looked after", error=failure)
+                    self._led = self._led and self._forbidden  # else again at the next tick
+                self._failure = failure
+            self._metrics.count(self._store, self._opener.kids, leads=leads)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_SECONDS):
                     await self._wake.wait()
             await asyncio.sleep(self._read_at + _APART_SECONDS - asyncio.get_running_loop().time())
+
+    async def _look_after(self, *, leads: bool) -> None:
+        async with self._lock:
+            await self._read()
+            if leads:
+                await self._lead()
+            elif self._lost.kids:
+                # The leader may have begun anew, and hold none of them.
+                with contextlib.suppress(errors.Forbidden):  # an agent only reads
+                    await self._restore()
 
     def members_changed(self) -> None:
         """The lead may have changed hands."""
@@ -177,8 +212,9 @@ class SealingKeys:
 
     def rewound(self) -> None:
         """The hub was put back to an earlier state: it may lack keys that were made since."""
-        self._rewound_until = asyncio.get_running_loop().time() + _REWOUND_SECONDS
-        self._wake.set()
+        if self._folder is None:
+            self._lost.rewound(asyncio.get_running_loop().time())
+            self._wake.set()
 
     def _waited_for(self) -> bool:
         """Whether a set failed because of a key that is not held."""
@@ -203,17 +239,10 @@ class SealingKeys:
         self._owed.clear()
         while len(self._missed) > _MISSED_MAX:
             del self._missed[next(iter(self._missed))]
-        entries = {} if kept is None else kept.entries
-        lost = self._entries.keys() - entries.keys()
-        # A Secret that is gone as a whole, or another one, or one of a former state of the hub, is no decision about a
-        # key.
-        other = kept is None or kept.uid != self._uid
-        self._put_back = bool(lost) and (other or self._read_at < self._rewound_until)
-        if self._put_back:
-            log.error("sealing keys were lost", secret=f"{self._namespace}/{SECRET_NAME}", kids=sorted(lost))
-            entries = {**self._entries, **entries}
-        elif kept is not None:
-            self._uid = kept.uid
+        lost = self._lost.kids
+        entries = self._lost.judge(self._entries, kept, self._read_at)
+        if self._lost.kids - lost:
+            log.error("sealing keys were lost", secret=f"{self._namespace}/{SECRET_NAME}", kids=sorted(self._lost.kids))
         changed = {kid for kid in self._held.keys() & entries.keys() if entries[kid] != self._entries[kid]}
         known = {kid: key for kid, key in self._held.items() if kid not in changed}
         held = await key_store.unlocked(entries, self._keks, known)
@@ -226,7 +255,7 @@ class SealingKeys:
         if self._folder is None:
             return await key_store.kept(self._hub, self._namespace)
         try:
-            return key_store.Kept("", await asyncio.to_thread(key_store.read_folder, self._folder))
+            return key_store.Kept("", "", await asyncio.to_thread(key_store.read_folder, self._folder))
         except OSError:
             raise errors.ConfigError("the folder of sealing keys cannot be read (--sealing-keys-dir)") from None
 
@@ -236,31 +265,77 @@ class SealingKeys:
                 held_still = kid in held.keys  # until this process ends
                 log.error("the entry of a sealing key cannot be used", kid=kid, why=why, held_still=held_still)
         self._told, self._entries = held.unusable, entries
-        if held.keys.keys() == self._held.keys():
+        self._metrics.know(entries)
+        self._known = True
+        before = {kid: key.created for kid, key in self._held.items()}
+        if {kid: key.created for kid, key in held.keys.items()} == before:
             return
-        added = held.keys.keys() - self._held.keys()
-        log.info("sealing keys", held=sorted(held.keys), current=getattr(newest(held.keys.values()), "kid", None))
+        current = newest(held.keys.values())
+        log.info("sealing keys", held=sorted(held.keys), current=current.kid if current is not None else None)
         self._held = held.keys
         self._opener = Opener(key.private for key in held.keys.values())
-        self._store.keys_added(added)
+        self._store.keys_changed(held.keys.keys() ^ before.keys())
+        self._tell(current)
         if self._leads():
             self._wake.set()  # they are to be published, whoever found them
+
+    def _tell(self, current: SealingKey | None) -> None:
+        """Tell of the keys that are held now what people have to know."""
+        telemetry.SEALING_KEY_CREATED.clear()
+        for kid, key in self._held.items():
+            telemetry.SEALING_KEY_CREATED.labels(kid).set(key.created.timestamp())
+        if current is None:
+            return
+        if current.created > datetime.now(UTC) + _CLOCKS_APART:
+            log.warning("the newest sealing key was made in the future: until then none follows it", kid=current.kid)
+        entry = parsed({current.kid: self._entries[current.kid]}).get(current.kid)
+        if self._keks and entry is not None and entry.kek is None and current.kid != self._plain:
+            log.warning(
+                "the newest sealing key is not wrapped: `secretset keys rotate --sealing-kek-file` makes one that is",
+                kid=current.kid,
+            )
+            self._plain = current.kid
 
     # --- what is the leader's
 
     async def _lead(self) -> None:
+        if not self._metrics.begun:  # before what is lost is published no more
+            self._metrics.know(await key_store.remembered(self._hub, self._namespace))
+            self._metrics.begun = True
         if self._folder is None:
             await self._make()
-        if self._held:  # what cannot be read is not taken back from the public
-            keys = PublicKeys.of(self._installation, self._held.values())
-            if await key_store.publish(self._hub, self._namespace, keys):
-                log.info("sealing keys published", current=keys.keys[0].kid, keys=len(keys.keys))
+        keys = await self._publishable()
+        self._barred = keys is not None and not keys.held
+        if keys is None or not await key_store.publish(self._hub, self._namespace, keys):
+            return
+        if keys.held:
+            log.info("sealing keys published", current=keys.keys[0].kid, keys=len(keys.keys))
+        else:
+            log.error("nobody may seal: the newest sealing key is not held", kid=keys.keys[0].kid)
+
+    async def _publishable(self) -> PublicKeys | None:
+        """What is to be published: what is held, and of what is published already what may be held again.
+
+        None of it is sealed for while the newest is not held. None: there is nothing.
+        """
+        locked = self._locked
+        public = await key_store.published(self._hub, self._namespace) if locked or not self._held else None
+        if public is not None and public.installation != self._installation:
+            public = None
+        if not self._held:  # what is lost may be restored
+            return replace(public, held=False) if public is not None and public.keys else None
+        known = public.keys if public is not None else ()
+        # For what is sealed for these is opened when they are back.
+        others = [replace(key, created=locked[key.kid].created) for key in known if key.kid in locked]
+        keys = PublicKeys.of(self._installation, [*self._held.values(), *others])
+        return replace(keys, held=keys.keys[0].kid in self._held)
 
     async def _make(self) -> None:
         """Put back what was lost; make a key if one is due."""
-        if self._put_back:
+        if self._lost.kids:
             await self._restore()
-        if not rotation_due(tuple(self._held.values()), self._days, datetime.now(UTC)):
+        created = [key.created for key in self._held.values()] + [entry.created for entry in self._locked.values()]
+        if not rotation_due(created, self._days, datetime.now(UTC)):
             return
         refusal = await self._why_not()
         if refusal and refusal != self._refusal:
@@ -268,24 +343,40 @@ class SealingKeys:
         self._refusal = refusal
         if refusal:
             return
-        key, entry = await key_store.new_key(self._held, self._keks)
-        entries = await key_store.add(self._hub, self._namespace, {key.kid: entry}, unless_changed=self._entries)
-        if key.kid in entries:
-            log.info("a new sealing key", kid=key.kid)
-        entries = {kid: self._entries.get(kid, raw) for kid, raw in entries.items()}  # of damaged ones, the sound bytes
+        key, entry = await key_store.new_key(self._entries, self._keks)
+        kept = await key_store.add(self._hub, self._namespace, {key.kid: entry}, unless_changed=self._entries)
+        if key.kid not in kept.entries:
+            await self._read()  # somebody changed them meanwhile
+            return
+        log.info("a new sealing key: back it up with `secretset keys backup`", kid=key.kid)
+        self._lost.wrote(kept.uid, kept.version)
+        entries = {**self._entries, key.kid: entry}  # of damaged ones, the sound bytes
         self._take(entries, await key_store.unlocked(entries, self._keks, {**self._held, key.kid: key}))
 
     async def _restore(self) -> None:
-        await key_store.add(self._hub, self._namespace, self._entries)
-        self._put_back, self._rewound_until = False, float("-inf")
-        log.warning("the sealing keys were put back", keys=len(self._entries))
+        kept = await key_store.add(self._hub, self._namespace, {kid: self._entries[kid] for kid in self._lost.kids})
+        self._lost.wrote(kept.uid, kept.version)
+        log.warning("the sealing keys were put back", keys=len(kept.entries))
+
+    @property
+    def _locked(self) -> Mapping[str, Entry]:
+        """Wrapped keys that could not be unwrapped: a key service that is away now may do it again."""
+        found = parsed({kid: raw for kid, raw in self._entries.items() if kid not in self._held})
+        return {kid: entry for kid, entry in found.items() if entry.kek is not None}
 
     async def _why_not(self) -> str:
         """Why no key may be made: a loss is to be mended, not covered up. Empty if one may."""
         if self._entries and not self._held:
-            return "none of those that are kept can be used"
+            return (
+                "none of those that are kept can be used: `secretset keys restore` mends them. Without a backup, "
+                "`secretset keys rotate --although-unusable` begins anew beside them"
+            )
         if not kek.fits(self._entries, self._keks):
-            return "those that are kept are wrapped with a key-encryption key that was not given (--sealing-kek-file)"
+            return (
+                "those that are kept are wrapped with a key-encryption key that was not given (--sealing-kek-file). If "
+                "it was lost, `secretset keys restore` wraps those of a backup anew, and `secretset keys rotate "
+                "--although-unusable` begins anew"
+            )
         if not self._entries:
             public = await key_store.published(self._hub, self._namespace)
             if public is not None and public.keys and public.installation == self._installation:
@@ -294,18 +385,3 @@ class SealingKeys:
                     f"delete the ConfigMap {CONFIG_MAP_NAME} to begin with a new key: what was sealed is lost then"
                 )
         return ""
-
-    def _count(self, *, leads: bool) -> None:
-        """Tell how many values use which key: the leader does, of all sets."""
-        state = (self._store.changes, self._opener.kids) if leads else None
-        if state == self._counted:
-            return
-        self._counted = state
-        telemetry.SEALED_VALUES.clear()
-        if state is not None:
-            counts = dict.fromkeys(self._opener.kids, 0)
-            for kid, count in total(record.sealed for record in self._store.sets.values()).items():
-                label = kid if kid in self._opener.kids else _OTHER
-                counts[label] = counts.get(label, 0) + count
-            for kid, count in counts.items():
-                telemetry.SEALED_VALUES.labels(kid).set(count)

@@ -14,7 +14,7 @@ from secretset.controller.scene import Scene
 from secretset.domain import accounts, plan, record, status
 from secretset.domain.names import Kind
 from secretset.domain.observed import SecretRecord
-from secretset.domain.reasons import Problem
+from secretset.domain.reasons import Problem, Reason
 from secretset.domain.record import SetRecord
 
 _PATIENCE = 10.0  # seconds that a region is away before sets that wait, or failed, for another reason say so
@@ -24,6 +24,9 @@ def settled(context: Context, runner: RegionRunner, seen: SetRecord) -> Done | N
     """That nothing has to be done, and when to look again; None if records do not show that."""
     if runner.problem is not None and seen.tells(runner.problem.reason):
         return Done()  # all that can be done is done; when the region is back, its sets are looked at
+    lacking = context.sealing.lacks(seen.sealing_kids)
+    if lacking and seen.tells(Reason.UNSEAL_FAILED):
+        return Done()  # nothing is opened again until the key is there, or the set is another
     if (patience := _patience(runner, seen)) > 0:
         return Done(wait=patience)
     if seen.deleting or not seen.finalized or not seen.settled_status or context.store.older_twin(seen):
@@ -32,6 +35,8 @@ def settled(context: Context, runner: RegionRunner, seen: SetRecord) -> Done | N
         placed = place(context, seen)
     except Problem:
         return None
+    if lacking:
+        return None  # what was delivered stays, and could not be repaired: that is told
     if seen.delivered_to != placed.namespace:
         return None  # it has to move, or what it left has to be taken away
     inputs = seen.inputs(context.store.sources)
@@ -43,6 +48,7 @@ def settled(context: Context, runner: RegionRunner, seen: SetRecord) -> Done | N
         or not (secret.intact and secret.current_key)
         or secret.owner_uid != seen.uid
         or secret.inputs != inputs
+        or (seen.ask and seen.ask not in {secret.asked, seen.asked})
     ):
         return None
     return _rolled_out(context, runner, placed, seen, secret)
@@ -93,7 +99,7 @@ async def vouched(
         return False
     delivered = status.memory(obj.get("status"))
     spec = record.parse_spec(fresh.key.kind, obj["spec"])
-    content, inputs = await sources.content_of(context, fresh, spec)
+    content, inputs = await sources.content_of(context, fresh, spec, asked=runner.queue.asked(fresh.key))
     if delivered is None or not plan.same_content(
         fresh.key, content, delivered.fingerprint, context.installation.keyring
     ):

@@ -6,17 +6,23 @@ import asyncio
 from collections.abc import Mapping
 
 from secretset.controller.context import Context
+from secretset.controller.source_reads import Source
 from secretset.domain import names, payload, reasons
 from secretset.domain.fingerprint import digest
 from secretset.domain.models import ImagePullSecretSpec, SecretValue
-from secretset.domain.observed import decode_data
 from secretset.domain.record import SetRecord, Spec, values_of
 from secretset.domain.sealing import Place, Unopened
-from secretset.kube import errors, paths
+from secretset.kube import errors
 
 
-async def content_of(context: Context, record: SetRecord, spec: Spec) -> tuple[dict[str, bytes], str]:
+async def content_of(context: Context, record: SetRecord, spec: Spec, *, asked: float) -> tuple[dict[str, bytes], str]:
     """Read everything that the managed Secret must hold.
+
+    Args:
+        context: where the sources are.
+        record: of the set.
+        spec: of the set.
+        asked: when the pass was asked for last (`WorkQueue.asked`).
 
     Returns:
         The data of the Secret, and the hash of what it was made from.
@@ -26,20 +32,19 @@ async def content_of(context: Context, record: SetRecord, spec: Spec) -> tuple[d
     """
     if not isinstance(spec, ImagePullSecretSpec):
         payload.check_keys(spec.data, context.config.reserved_keys)
-    values, versions = await _values(context, record, values_of(spec))
+    values, versions = await _values(context, record, values_of(spec), asked)
     payload.check_sizes(values)
     if isinstance(spec, ImagePullSecretSpec):
-        values = {names.DOCKER_KEY: payload.docker_config(spec.host, spec.username, values["password"])}
+        values = {names.DOCKER_KEY: payload.docker_config(spec.host, spec.username, values[names.PASSWORD])}
     parts = [part for name in sorted(versions) for part in (name, *versions[name])]
     return values, digest(record.spec_inputs, *parts)
 
 
 async def _values(
-    context: Context, record: SetRecord, wanted: Mapping[str, SecretValue]
+    context: Context, record: SetRecord, wanted: Mapping[str, SecretValue], asked: float
 ) -> tuple[dict[str, bytes], dict[str, tuple[str, str]]]:
     namespace = record.key.namespace
-    sources: dict[str, dict[str, bytes]] = {}
-    versions: dict[str, tuple[str, str]] = {}
+    sources: dict[str, Source] = {}
     values: dict[str, bytes] = {}
     for key, value in sorted(wanted.items()):
         if value.value_from is None:
@@ -48,11 +53,11 @@ async def _values(
             continue
         ref = value.value_from.secret_key_ref
         if ref.name not in sources:
-            sources[ref.name], versions[ref.name] = await _source(context, namespace, ref.name)
-        if ref.key not in sources[ref.name]:
+            sources[ref.name] = await context.source_reads.read(namespace, ref.name, asked=asked)
+        if ref.key not in sources[ref.name].values:
             raise reasons.source_missing(namespace, ref.name, ref.key)
-        values[key] = sources[ref.name][ref.key]
-    return values, versions
+        values[key] = sources[ref.name].values[ref.key]
+    return values, {name: source.version for name, source in sources.items()}
 
 
 async def _opened(context: Context, place: Place, text: str) -> bytes:
@@ -64,17 +69,3 @@ async def _opened(context: Context, place: Place, text: str) -> bytes:
         raise reasons.unseal_failed(place.key, error.why) from None
     except errors.Forbidden:
         raise reasons.permission_denied("hub", "get", "secrets", context.config.namespace) from None
-
-
-async def _source(context: Context, namespace: str, name: str) -> tuple[dict[str, bytes], tuple[str, str]]:
-    """Read one source Secret, from a quorum."""
-    try:
-        obj = await context.hub.get(paths.secrets(namespace, name))
-    except errors.NotFound:
-        raise reasons.source_missing(namespace, name) from None
-    except errors.Forbidden:
-        raise reasons.permission_denied("hub", "get", "secrets", namespace) from None
-    meta = obj["metadata"]
-    if (meta.get("labels") or {}).get(names.LABEL_SOURCE) != "true":
-        raise reasons.source_forbidden(namespace, name)
-    return decode_data(obj), (meta["uid"], meta["resourceVersion"])

@@ -5,8 +5,9 @@ Everything that changes here is turned into keys to look at; nothing is decided 
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -40,6 +41,7 @@ class HubStore:
         self.forced: set[Key] = set()
         self._enqueue = enqueue
         self._on_region = on_region
+        self._written: set[Key] = set()
         self._by_source: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._by_namespace: defaultdict[str, set[Key]] = defaultdict(set)
 
@@ -48,8 +50,26 @@ class HubStore:
         known = self.sets.get(Key(kind, metadata["namespace"], metadata["name"]))
         return known is not None and known.resource_version == metadata["resourceVersion"]
 
-    def apply_set(self, record: SetRecord) -> None:
-        """A set was seen, by a watch or in the answer to a write of ours."""
+    def awaits(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
+        """Whether a write of ours to a set is under way; safe to ask from any thread."""
+        return Key(kind, metadata["namespace"], metadata["name"]) in self._written
+
+    @contextlib.contextmanager
+    def writing(self, key: Key) -> Iterator[None]:
+        """A set is written to, until its answer was applied: a watch may show what was written before that."""
+        self._written.add(key)
+        try:
+            yield
+        finally:
+            self._written.discard(key)
+
+    def apply_set(self, record: SetRecord, *, look: bool = True) -> None:
+        """A set was seen, by a watch or in the answer to a write of ours.
+
+        Args:
+            record: of what was seen.
+            look: have it looked at, if it is not what it was; False where somebody is about to.
+        """
         key = record.key
         known = self.sets.get(key)
         if known is not None and older(record.resource_version, known.resource_version):
@@ -59,7 +79,7 @@ class HubStore:
         self.changes += 1
         if known is not None and known.poke != record.poke:
             self.forced.add(key)
-        if known is None or not known.same_work(record):
+        if look and (known is None or not known.same_work(record)):
             self._enqueue(key)
 
     def forget_set(self, key: Key, uid: str | None = None) -> None:
@@ -124,8 +144,8 @@ class HubStore:
         if self.sources.pop((namespace, name), None) is not None:
             self._enqueue_all(self._by_source.get((namespace, name), ()))
 
-    def keys_added(self, kids: Collection[str]) -> None:
-        """Sealing keys came, or came back: sets with values for them may have failed for want of them."""
+    def keys_changed(self, kids: Collection[str]) -> None:
+        """Sealing keys came, or went: sets with values for them failed for want of them, or can be repaired no more."""
         self._enqueue_all(key for key, record in self.sets.items() if not record.sealing_kids.isdisjoint(kids))
 
     def rewound(self) -> None:

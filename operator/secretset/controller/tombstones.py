@@ -145,7 +145,7 @@ class Tombstones:
                 found = await self._hub.get(path)
                 verb = "delete"
                 await self._hub.delete(path, uid=found["metadata"]["uid"])
-            except errors.NotFound:
+            except errors.Absent:
                 pass
             except errors.Forbidden:
                 raise reasons.tombstone_denied(verb, self._namespace) from None
@@ -230,7 +230,7 @@ class Tombstones:
                     done = True
             except errors.Conflict:
                 continue
-            except errors.NotFound:
+            except errors.Absent:
                 continue
             if found in {"delete", "gone"}:
                 await self._detach(client, stone)
@@ -258,7 +258,7 @@ class Tombstones:
         known = self._known.get(stone.name)
         if known is None:
             return
-        with contextlib.suppress(errors.NotFound, errors.Conflict):  # somebody else was faster
+        with contextlib.suppress(errors.Absent, errors.Conflict):  # somebody else was faster
             await self._hub.delete(paths.core("configmaps", self._namespace, stone.name), uid=known[1])
         self._forget(stone.name)
 
@@ -319,7 +319,7 @@ async def _read(client: Client, namespace: str, path: str) -> ObservedSecret | N
     """
     try:
         return ObservedSecret.parse(await client.get(path))
-    except errors.NotFound:
+    except errors.Absent:
         return None
     except errors.Forbidden:
         if await presence(client, namespace) is Presence.THERE:

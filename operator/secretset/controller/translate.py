@@ -34,7 +34,7 @@ _PROBLEMS: tuple[tuple[type[errors.KubeError], Callable[[Any, _Place], Problem]]
         errors.Forbidden,
         lambda error, at: reasons.permission_denied(at.region, error.verb, error.resource, at.namespace),
     ),
-    (errors.NotFound, lambda _, at: reasons.namespace_missing(at.region, at.namespace)),
+    (errors.Absent, lambda _, at: reasons.namespace_missing(at.region, at.namespace)),
     (errors.Unauthorized, lambda _, at: reasons.region_not_ready(at.region, f"{at.credentials} are not accepted.")),
     (
         errors.Throttled,
@@ -53,6 +53,14 @@ _PROBLEMS: tuple[tuple[type[errors.KubeError], Callable[[Any, _Place], Problem]]
         ),
     ),
 )
+
+
+def problem_of(error: errors.KubeError, region: str, namespace: str, credentials: str) -> Problem | None:
+    """What an error of a region's API server means; None if it only means to look again. See `region_problem`."""
+    if isinstance(error, _PASSING):
+        return None
+    at = _Place(region, namespace, credentials)
+    return next((make(error, at) for kind, make in _PROBLEMS if isinstance(error, kind)), None)
 
 
 @contextmanager
@@ -76,14 +84,9 @@ def region_problem(
     """
     try:
         yield
-    except _PASSING:
-        raise
     except errors.KubeError as error:
-        for kind, make in _PROBLEMS:
-            if isinstance(error, kind):
-                problem = make(error, _Place(region, namespace, credentials))
-                break
-        else:
+        problem = problem_of(error, region, namespace, credentials)
+        if problem is None:
             raise
         if problem.reason is reasons.Reason.PERMISSION_DENIED:
             on_denied()

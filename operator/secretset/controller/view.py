@@ -203,7 +203,8 @@ class RegionView:
         slots = self.workloads[meta["namespace"]]
         known = slots.get(meta["uid"])
         if known is None:
-            for gone in [w for w in slots.values() if self._replaced(w, kind, meta)]:
+            name = meta["name"]  # compared here: there may be thousands of others
+            for gone in [w for w in slots.values() if w.name == name and self._replaced(w, kind, meta)]:
                 self._drop_workload(slots, gone)
         elif self._stale(meta["resourceVersion"], known.resource_version, known.uid):
             return
@@ -225,9 +226,9 @@ class RegionView:
         return version == known or older(version, known)
 
     def _replaced(self, slot: Workload, kind: WorkloadKind, meta: Mapping[str, Any]) -> bool:
-        """Whether an object is the successor of a workload of the same name, whose end was not seen."""
+        """Whether an object of the name of a workload is its successor, and its end was not seen."""
         return (
-            (slot.kind, slot.name) == (kind.kind, meta["name"])
+            slot.kind == kind.kind
             and slot.uid != meta["uid"]
             and (slot.uid in self._doubted or not older(meta["resourceVersion"], slot.resource_version))
         )

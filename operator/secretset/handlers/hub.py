@@ -11,9 +11,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import aiohttp
 import kopf
 import structlog
 
@@ -22,6 +23,7 @@ from secretset.domain import names
 from secretset.domain.names import Kind
 from secretset.domain.record import SetRecord, parse
 from secretset.domain.regions import RegionRecord
+from secretset.handlers import kopf_run, news
 from secretset.kube.credentials import Credentials
 
 log = structlog.get_logger(__name__)
@@ -30,11 +32,8 @@ _RESTART_FIRST, _RESTART_LAST = 0.5, 15.0  # seconds
 _HEALTHY = 60.0  # seconds after which an end counts as the first one
 
 
-class Sink(Protocol):
-    """What takes the events over; called in the controller's loop, but for `knows`."""
-
-    def knows(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
-        """Whether this very version of a set was seen; safe to ask from any thread."""
+class Sink(news.Memory, Protocol):
+    """What takes the events over; called in the controller's loop, but for what kopf's thread asks of its memory."""
 
     def apply_set(self, record: SetRecord) -> None:
         """A set was seen."""
@@ -70,10 +69,12 @@ class KopfThread:
         self._restarted = restarted
         self._stop = threading.Event()
         self._run_over = threading.Event()
+        self._sessions: list[aiohttp.ClientSession] = []
         self._thread = threading.Thread(target=self._supervise, name="kopf", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
+        kopf_run.listen()
         self._thread.start()
 
     def renew(self) -> None:
@@ -100,15 +101,7 @@ class KopfThread:
                 return
             began = time.monotonic()
             try:
-                asyncio.run(
-                    kopf.operator(
-                        registry=self._registry(),
-                        settings=_settings(),
-                        standalone=True,
-                        clusterwide=True,
-                        stop_flag=over,
-                    )
-                )
+                kopf_run.run(self._registry(), _settings(), over, self._let_go)
             except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever ends kopf, the watch must go on)
                 log.warning("kopf ended", error=type(error).__name__)
             if time.monotonic() - began > _HEALTHY:
@@ -119,12 +112,19 @@ class KopfThread:
             delay = min(delay * 2, _RESTART_LAST)
             self._loop.call_soon_threadsafe(self._restarted)
 
+    async def _let_go(self) -> None:
+        """Close the connections of a kopf that has ended."""
+        while self._sessions:
+            await self._sessions.pop().close()
+
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> Any:
-            return kopf.AiohttpSession(server=self._credentials.server, aiohttp_session=self._credentials.session())
+            session = self._credentials.session(news.of(self._sink))
+            self._sessions.append(session)
+            return kopf.AiohttpSession(server=self._credentials.server, aiohttp_session=session)
 
         for kind in Kind:
 
@@ -167,4 +167,19 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 100  # of objects that may be large
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None
+    settings.persistence.diffbase_storage = _NothingKept()
     return settings
+
+
+class _NothingKept(kopf.DiffBaseStorage):
+    """What kopf compares objects with, which no handler of ours asks for: a deep copy of each is saved."""
+
+    def build(self, **_: Any) -> Any:
+        """Nothing is taken from an object."""
+        return None
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was kept of it."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept."""
