@@ -7,11 +7,14 @@ import base64
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
 import pytest
+import yaml
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY, generate_latest
 from structlog.testing import capture_logs
@@ -97,7 +100,7 @@ async def test_a_refusal_is_no_conflict_and_not_invalid() -> None:
     assert CANARY not in repr(answer)
 
 
-@pytest.mark.parametrize("keys", [None, document()])
+@pytest.mark.parametrize("keys", [None, document(), replace(document(NEW), held=False)])
 async def test_without_a_key_it_is_refused_for_a_moment(keys: PublicKeys | None) -> None:
     answer = await ask(keys, review({"A": {"value": CANARY}}))
     assert (answer["allowed"], answer["status"]["code"]) == (False, 503)
@@ -119,10 +122,12 @@ class Hub:
     """A pretend API server with one ConfigMap."""
 
     def __init__(self) -> None:
-        self.answer: Any = errors.NotFound(404)
+        self.answer: Any = errors.Absent(404)
+        self.looks = 0
 
     async def get(self, path: str) -> Any:
         assert path == "/api/v1/namespaces/secretset-system/configmaps/secretset-public-keys"
+        self.looks += 1
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -142,6 +147,34 @@ async def followed(hub: Hub, **options: float) -> AsyncIterator[PublishedKeys]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_a_look_that_failed_the_next_one_comes_soon() -> None:
+    """A single failure must not use up a third of the time for which keys count."""
+    hub = Hub()
+    hub.publishes(document(OLD))
+    keys = PublishedKeys(cast("Client", hub), "secretset-system")
+    await keys._look()
+    hub.answer = errors.Unreachable("away")
+    task = asyncio.create_task(keys.follow(every=3600.0, without=0.01))
+    try:
+        async with asyncio.timeout(5):
+            while hub.looks < 4:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0.01)
+            assert keys.known == document(OLD)
+            hub.publishes(document(NEW))
+            await becomes(keys, document(NEW))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_who_drains_nodes_leaves_a_replica() -> None:
+    found = yaml.safe_load_all((Path(__file__).parents[2] / "deploy/webhook.yaml").read_text())
+    by_kind = {each["kind"]: each for each in found}
+    budget, deployment = by_kind["PodDisruptionBudget"]["spec"], by_kind["Deployment"]["spec"]
+    assert budget["selector"] == deployment["selector"]
+    assert budget["maxUnavailable"] < deployment["replicas"]
 
 
 async def becomes(keys: PublishedKeys, wanted: PublicKeys) -> None:

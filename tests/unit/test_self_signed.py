@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from kubelab import pki
 from secretset.kube import errors
+from secretset.kube.certificate import Certificate
 from secretset.kube.client import JSON_PATCH, Client
 from secretset.webhook import issue
-from secretset.webhook.certificate import Certificate
 from secretset.webhook.self_signed import SelfSigned
 
 NAMES = ("secretset-webhook.ops.svc", "localhost")
@@ -97,7 +97,7 @@ class Cluster:
         if self.fault is not None:
             raise self.fault
         if path not in self.objects:
-            raise errors.NotFound(404)
+            raise errors.Absent(404)
         return copy.deepcopy(self.objects[path])
 
     async def replace(self, path: str, body: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Cluster:
             return {"metadata": {}, "items": self.named(path, (params or {})["fieldSelector"])}
         if path.endswith(("/replicasets", "/controllerrevisions")):
             return {"metadata": {}, "items": []}
-        raise errors.NotFound(404)
+        raise errors.Absent(404)
 
     def named(self, path: str, selector: str) -> list[Any]:
         """The objects of all namespaces that bear a name."""

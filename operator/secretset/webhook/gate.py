@@ -75,6 +75,8 @@ class Gate:
         self._fail_closed = fail_closed
         self._deadline = deadline
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        for outcome in ("allowed", "refused", "rollback", "unknown"):  # so that the first is seen to be one more
+            telemetry.GATE_DECISIONS.labels(outcome)
 
     async def answer(self, review: Review) -> Answer:
         """Whether a workload may be stored as it is."""

@@ -17,11 +17,11 @@ from secretset.domain import names
 from secretset.domain.gate import regions_here
 from secretset.domain.regions import RegionRecord
 from secretset.kube import credentials, errors, paths, supervise
+from secretset.kube.certificate import Certificate
 from secretset.kube.client import Client
 from secretset.kube.cluster_id import cluster_id
 from secretset.kube.watch import Watch
 from secretset.webhook import server
-from secretset.webhook.certificate import Certificate
 from secretset.webhook.gate import Gate
 from secretset.webhook.public_keys import PublishedKeys
 from secretset.webhook.seal import Seal
@@ -111,11 +111,15 @@ class Webhook:
     ) -> None:
         config = self._config
         async with (
-            Client(login, name="hub", timeout=_REQUEST_SECONDS) as hub,
-            Client(there, name="here", timeout=_REQUEST_SECONDS) as here,
+            Client(login, name=names.AT_HUB, timeout=_REQUEST_SECONDS) as hub,
+            Client(there, name=names.AT_HERE, timeout=_REQUEST_SECONDS) as here,
         ):
             health = await http.serve(
-                host=config.host, port=config.health_port, healthy=lambda: True, ready=lambda: self._synced
+                telemetry.Process.WEBHOOK,
+                host=config.host,
+                port=config.health_port,
+                healthy=lambda: True,
+                ready=lambda: self._synced,
             )
             work = [
                 asyncio.create_task(stopping.wait()),

@@ -1,8 +1,8 @@
 """The public keys as the operator publishes them: read once at the start, and every half minute after that.
 
 Everybody who is authenticated may get that one ConfigMap, and nobody needs more: a new key is used within half a
-minute, and older ones still open what is sealed with them meanwhile. What could not be read again for a minute and a
-half is not gone by any more: an older key may have been retired by then.
+minute, and older ones still open what is sealed with them meanwhile. A look that failed is soon followed by another,
+and what could not be read again for a minute and a half is not gone by any more: an older key may have been retired.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class PublishedKeys:
 
         Args:
             every: seconds between looks.
-            without: the same while none are known.
+            without: the same after a look that failed, or found none.
         """
         while True:
-            await self._look()
+            found = await self._look()
             self.tried.set()
-            known = self.known
-            await asyncio.sleep(every if known is not None and known.keys else without)
+            await asyncio.sleep(every if found else without)
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Read them; whether there is one to seal with."""
         asked = clock()
         try:
             found = PublicKeys.parse((await self._hub.get(self._path))["data"][DOCUMENT])
@@ -72,8 +72,10 @@ class PublishedKeys:
         else:
             if self._known is None or found.current != self._known.current:
                 kid = found.current.kid if found.current is not None else None
-                log.info("public key", kid=kid, installation=found.installation)
+                log.info("public key", kid=kid, installation=found.installation, held=found.held)
             self._known, self._read_at, self._trouble = found, asked, ""
+            return found.current is not None
+        return False
 
     def _tell(self, trouble: str) -> None:
         """Log a trouble once, until there is another or none."""

@@ -38,6 +38,8 @@ class Seal:
     def __init__(self, keys: Callable[[], PublicKeys | None], reserved: Collection[str] = names.RESERVED_KEYS) -> None:
         self._keys = keys
         self._reserved = reserved
+        for outcome in ("patched", "unchanged", "refused", "no_key"):  # so that the first is seen to be one more
+            telemetry.SEAL_DECISIONS.labels(outcome)
 
     async def answer(self, review: Review) -> Answer:
         """The patch after which no plain text is left, or a refusal."""
