@@ -44,7 +44,7 @@ def test_what_anybody_seals_arrives_byte_for_byte(org: Org, anybody: Path, tmp_p
     )
     (tmp_path / "binary").write_bytes(binary)
     sources = ("--from-env-file", str(env), "--from-file", f"BINARY={tmp_path / 'binary'}", "--from-stdin", "STDIN")
-    manifest, said = seal(anybody, "app", *sources, stdin=text.encode() + b"\n")
+    manifest, said = seal(anybody, "app", *sources, "--allow-empty", stdin=text.encode() + b"\n")
     assert not [value for value in (text, multi) if value in said or value in manifest.decode()]
     org.plane.kubectl("apply", "-f", "-", input=manifest.decode())
     org.reaches("ready", "Synced")

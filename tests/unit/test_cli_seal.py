@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import json
+import subprocess
+import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +93,7 @@ def test_every_byte_of_every_source_arrives(seal: Command) -> None:
     done = seal.run(
         *("app", "-n", "shop", "--from-env-file", seal.write(".env", ENV), "--from-stdin", "STDIN"),
         *("--from-file", f"BINARY={seal.write('b=c', binary)}", "--from-file", seal.write("tls_key", b"pem\n")),
-        *("--value", "FLAG= a=b\n"),
+        *("--value", "FLAG= a=b\n", "--allow-empty"),
         input=b"\xff\x00",
     )
     assert opened(done.stdout) == {
@@ -111,17 +110,41 @@ def test_a_prompt_asks_twice_and_shows_nothing(seal: Command) -> None:
     done = seal.run("app", "-n", "shop", "--prompt", "KEY", input=typed)
     assert "do not match" in done.stderr
     assert opened(done.stdout) == {"KEY": CANARY.encode()}
-    assert opened(seal.run("app", "-n", "shop", "--prompt", "KEY", input="\n\n").stdout) == {"KEY": b""}
     assert_hidden(done.output + done.stderr)
 
 
-def test_without_a_terminal_nobody_is_asked_in_the_clear(seal: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def prompt(*_: object, **__: object) -> str:
-        warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning, stacklevel=1)
-        return CANARY
+def test_a_value_without_a_byte_has_to_be_meant(seal: Command) -> None:
+    sources: list[tuple[list[str], str]] = [
+        (["--from-stdin", "KEY"], ""),
+        (["--from-file", f"KEY={seal.write('nothing', '')}"], ""),
+        (["--from-env-file", seal.write(".env", "KEY=\nB=x\n")], ""),
+        (["--value", "KEY="], ""),
+        (["--prompt", "KEY"], "\n\n"),
+    ]
+    for flags, typed in sources:
+        done = seal.run("app", "-n", "shop", *flags, input=typed, code=1)
+        assert done.stdout.strip() == ""
+        assert "nothing is the value of 'KEY': if that is meant, say --allow-empty" in done.stderr
+        text = seal.run("app", "-n", "shop", *flags, "--allow-empty", input=typed).stdout
+        assert opened(text)["KEY"] == b""
+    # Nobody is asked for one value while another cannot be had.
+    done = seal.run("app", "-n", "shop", "--from-stdin", "KEY", "--prompt", "B", input="", code=1)
+    assert "Value of B" not in done.stderr
 
-    monkeypatch.setattr(typer, "prompt", prompt)
-    assert "no terminal to ask at" in seal.run("app", "-n", "shop", "--prompt", "KEY", code=1).stderr
+
+def test_without_a_terminal_nobody_is_asked_in_the_clear(seal: Command) -> None:
+    command = [sys.executable, "-m", "secretset", "seal", "app", "-n", "shop", "--public-key", seal.keys]
+    done = subprocess.run(
+        [*command, "--prompt", "KEY"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # no terminal to open either
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    *_, last = done.stderr.splitlines()
+    assert last == "secretset seal: there is no terminal to ask at: use --from-stdin or --from-file"
 
 
 def test_a_value_on_the_command_line_is_taken_with_a_warning(seal: Command) -> None:
@@ -203,6 +226,7 @@ def test_what_breaks_a_rule_is_refused_by_name_and_nothing_is_printed(seal: Comm
     assert done.stdout == ""
     assert_hidden(done.stderr)
     assert "cAnArY" not in done.stderr
+    assert ("write KEY=PATH to give a file another name" in done.stderr) == (case == "file name")
 
 
 @pytest.mark.parametrize(
@@ -231,6 +255,13 @@ WRONG: list[tuple[str, list[str]]] = [
     ("one file", ["app", "--prompt", "A", "-f", "f", "-f", "g"]),
     ("both a manifest and a value", ["app", "--from-stdin", "A", "-f", "-"]),
     ("new manifest", ["-f", "f", "--region", "eu"]),
+    *(
+        (f"Invalid value for '{option}'", ["app", "--prompt", "A", option, "x", option, CANARY])
+        for option in ("--from-stdin", "--merge-into", "--region", "--description", "--host")
+    ),
+    ("is given twice, and can be once", ["app", "--from-stdin", "A", "--from-stdin", CANARY]),
+    ("is given twice, and can be once", ["app", "--prompt", "A", "--public-key", "k", f"--public-key={CANARY}"]),
+    ("is given twice, and can be once", ["app", "--prompt", "A", "-n", "shop", "--namespace", CANARY]),
     ("imagepullsecret", ["app", "--prompt", "A", "--host", "ghcr.io"]),
 ]
 
@@ -320,6 +351,12 @@ def test_a_file_without_public_keys_is_refused(seal: Command, text: str) -> None
     path = seal.write("keys", text.encode("latin-1"))
     done = seal.run("app", "-n", "shop", "--value", "A=1", "--public-key", path, code=1)
     assert "holds no" in done.stderr
+
+
+def test_nobody_seals_for_a_key_whose_private_half_the_operator_lacks(seal: Command) -> None:
+    path = seal.write("keys", damaged(lambda body: body.update(held=False)))
+    done = seal.run("app", "-n", "shop", "--value", "A=1", "--public-key", path, code=1)
+    assert "does not have the private key of the newest one" in done.stderr
 
 
 def test_a_file_of_public_keys_that_is_not_there(seal: Command) -> None:

@@ -109,7 +109,20 @@ def test_the_table_names_places_and_files_without_sets_are_well(seal: Command) -
     well = seal.write("well.yaml", manifest({"A": sealed(NEW)}))
     assert f"no sets, so nothing was looked at, in '{other}'\n" in seal.run("--check", other, well).stderr
     assert "no sets" not in seal.run("--check", well).stderr
-    assert "cannot be read" in seal.run("--check", str(seal.folder / "absent"), code=1).stderr
+
+
+def test_a_file_that_cannot_be_read_is_told_among_the_others(seal: Command) -> None:
+    well = seal.write("well.yaml", manifest({"A": sealed(NEW)}))
+    binary, absent = seal.write("binary.yaml", b"\xff"), str(seal.folder / "absent")
+    rows = json.loads(seal.run("--check", absent, well, binary, str(seal.folder), "-o", "json", code=1).stdout)
+    assert [(row["file"], row["state"], row["ok"]) for row in rows] == [
+        (absent, "invalid", False),
+        (well, "current", True),
+        (binary, "invalid", False),
+        (str(seal.folder), "invalid", False),
+    ]
+    assert "No such file or directory" in rows[0]["detail"]
+    assert "is not UTF-8 text" in rows[2]["detail"]
 
 
 @pytest.mark.parametrize("kind", ["SecretSetList", "List", "SecretSet"])
@@ -154,10 +167,10 @@ class FakeHub:
         if self.refuses and path.endswith(self.refuses):
             raise errors.Forbidden(403)
         if path == "/api/v1/namespaces/secretset-system/secrets/secretset-sealing-keys":
-            return {"metadata": {"uid": "secret"}, "data": self.private}
+            return {"metadata": {"uid": "secret", "resourceVersion": "1"}, "data": self.private}
         if path == "/api/v1/namespaces/secretset-system/configmaps/secretset-public-keys" and self.public:
             return {"data": {"keys.json": self.public.render()}}
-        raise errors.NotFound(404)
+        raise errors.Absent(404)
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,13 +220,15 @@ def test_private_keys_from_a_folder_and_wrapped_ones(seal: Command, tmp_path: Pa
     flags = ("--open", "--sealing-keys-dir", str(folder))
     assert states(seal, manifest(MOVED), *flags, "--sealing-kek-file", str(key), code=1) == OPENED
     path = seal.write("app.yaml", manifest(MOVED))
-    assert "was not given" in seal.run("--check", path, *flags, code=1).stderr
-    assert "kek' cannot be read" in seal.run("--check", path, *flags, "--sealing-kek-file", "no-kek", code=1).stderr
+    assert "was not given" in seal.run("--check", path, *flags, code=2).stderr
+    assert "kek' cannot be read" in seal.run("--check", path, *flags, "--sealing-kek-file", "no-kek", code=2).stderr
     absent = ("--open", "--sealing-keys-dir", str(tmp_path / "absent"))
-    assert "folder of sealing keys cannot be read" in seal.run("--check", path, *absent, code=1).stderr
+    # As `reseal` has it.
+    says = f"the folder '{absent[-1]}' cannot be read (--sealing-keys-dir)"
+    assert says in seal.run("--check", path, *absent, code=2).stderr
     (tmp_path / "empty").mkdir()
     empty = ("--open", "--sealing-keys-dir", str(tmp_path / "empty"))
-    assert "no sealing keys in the folder" in seal.run("--check", path, *empty, code=1).stderr
+    assert "no sealing keys in the folder" in seal.run("--check", path, *empty, code=2).stderr
 
 
 def test_the_hub_is_asked_for_public_keys_where_no_file_is_given(seal: Command, there: FakeHub) -> None:
@@ -226,6 +241,9 @@ def test_the_hub_is_asked_for_public_keys_where_no_file_is_given(seal: Command, 
     there.refuses, there.public = "", None
     done = runner.invoke(app, ["seal", "--print-public-key"])
     assert (done.exit_code, "does the operator run on this hub" in done.stderr) == (1, True)
+    # 1 would say that something is wrong with a file.
+    done = runner.invoke(app, ["seal", "--check", seal.write("app.yaml", manifest(MOVED))])
+    assert (done.exit_code, "does the operator run on this hub" in done.stderr) == (2, True)
     done = runner.invoke(app, ["seal", "--print-public-key", "--operator-namespace", "../x"])
     assert (done.exit_code, "is no namespace" in done.stderr) == (1, True)
 
@@ -235,5 +253,5 @@ def test_without_the_right_to_private_keys_that_is_said(seal: Command, there: Fa
     done = seal.run("--check", seal.write("app.yaml", manifest(MOVED)), "--open", code=2)
     assert "you may not" in done.stderr
     there.refuses, there.private = "", {NEW.kid: base64.b64encode(b"{}").decode()}
-    done = seal.run("--check", seal.write("app.yaml", manifest(MOVED)), "--open", code=1)
+    done = seal.run("--check", seal.write("app.yaml", manifest(MOVED)), "--open", code=2)
     assert "its entry is damaged" in done.stderr

@@ -53,7 +53,7 @@ class Hub:
             return {"data": encode_data({**BACKUP.installation, "fingerprint-current": b"1"})}
         if path == paths.secrets(SYSTEM, SECRET_NAME):
             return {
-                "metadata": {"uid": "secret"},
+                "metadata": {"uid": "secret", "resourceVersion": "1"},
                 "data": encode_data({kid: each.render() for kid, each in ENTRIES.items()}),
             }
         if path == PUBLIC:
@@ -150,6 +150,6 @@ def test_what_another_attempt_does_not_mend_ends_the_run(pauses: list[float], fa
 
 def test_a_set_that_changes_or_is_deleted_meanwhile_is_no_failure_of_the_hub(pauses: list[float]) -> None:
     hub = Hub("a", "b")
-    hub.fails = {"a": [errors.NotFound(404)], "b": [errors.Conflict(409)]}
+    hub.fails = {"a": [errors.Absent(404)], "b": [errors.Conflict(409)]}
     assert ["it changes all the time" in text for text in run(hub).problems] == [True]
     assert not pauses

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from secretset.cli.options import Context, Kubeconfig, OperatorNamespace, SealingKekFiles
+from secretset.cli.options import (
+    Context,
+    Kubeconfig,
+    OperatorNamespaceOption,
+    Output,
+    OutputFormat,
+    SealingKekFiles,
+    SealingKeysDir,
+)
 
 if TYPE_CHECKING:
+    from secretset.cli.restore import Restored
     from secretset.domain.backup import Backup
     from secretset.kube.client import Client
 
@@ -28,8 +37,15 @@ def backup(
     output: Annotated[Path, typer.Option("--output", help="File to write; only its owner may read it.")],
     passphrase_file: PassphraseFile = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    namespace: OperatorNamespace = "secretset-system",
+    operator_namespace: OperatorNamespaceOption = "secretset-system",
+    sealing_keys_dir: SealingKeysDir = None,
     sealing_kek_file: SealingKekFiles = None,
+    form: Annotated[
+        OutputFormat,
+        typer.Option(
+            "--format", "-o", help="How it is told what was done: table for people, json and yaml for machines."
+        ),
+    ] = OutputFormat.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -39,45 +55,47 @@ def backup(
     the two apart, and both off the hub. Make a new backup after each rotation: a key that is in none is lost with the
     hub. Sealing keys that are wrapped with a key-encryption key are unwrapped first: the backup does not depend on it.
 
-    Needs the right to read the Secrets `secretset-installation` and `secretset-sealing-keys`.
+    Where the operator has its keys from a folder, --sealing-keys-dir names a copy of that.
+
+    Needs the right to read the Secrets `secretset-installation` and `secretset-sealing-keys`. With the right to update
+    the ConfigMap `secretset-public-keys` it is noted there which keys are in a backup.
+
+    Exit code 0: all is in the file; 1: nothing was written, or a key that cannot be used is not in the file; 2: the hub
+    could not be asked, or the file not written.
 
     Example: secretset keys backup --output hub.backup
     """
     from secretset.cli.hub import NO_HUB, fail, on_hub
+    from secretset.cli.set_views import counted, show_object
 
     if output.exists() and not force:
         fail("keys backup", f"'{output}' is there already: choose another name, or say --force", NO_HUB)
-    made = on_hub("keys backup", kubeconfig, context, lambda hub: _gathered(hub, namespace, sealing_kek_file or []))
+
+    async def gather(hub: Client) -> tuple[Backup, dict[str, str]]:
+        from secretset.cli.backup import gathered
+
+        return await gathered(hub, operator_namespace, folder=sealing_keys_dir, kek_files=sealing_kek_file or [])
+
+    async def note(hub: Client) -> str:
+        from secretset.cli.key_changes import note_backup
+
+        return await note_backup(hub, operator_namespace, made.keys)
+
+    made, missing = on_hub("keys backup", kubeconfig, context, gather)
     passphrase = _passphrase("keys backup", passphrase_file, new=True)
     try:
         _write(output, made.seal(passphrase), force=force)
     except OSError as error:
         fail("keys backup", f"'{output}' cannot be written: {error.strerror}", NO_HUB)
-    typer.echo(f"{len(made.keys)} sealing keys, and the installation, are in {output}.")
-
-
-async def _gathered(hub: Client, namespace: str, kek_files: list[Path]) -> Backup:
-    from secretset.cli.hub import CommandError
-    from secretset.cli.key_changes import read_installation
-    from secretset.controller import installation, kek, key_store
-    from secretset.domain.backup import Backup
-    from secretset.domain.observed import decode_data
-    from secretset.domain.sealing_keys import SECRET_NAME, Entry
-    from secretset.kube import paths
-
-    await read_installation(hub, namespace)
-    content = decode_data(await hub.get(paths.secrets(namespace, installation.SECRET_NAME)))
-    entries, keks = await key_store.read(hub, namespace), kek.load(kek_files)
-    if not entries:
-        raise CommandError(f"there are no sealing keys in Secret '{SECRET_NAME}' of namespace '{namespace}'")
-    held = await key_store.unlocked(entries, keks)
-    for kid, why in held.unusable.items():
-        raise CommandError(f"the key {kid} cannot be backed up: {why}")
-    found = {}
-    for kid, raw in entries.items():
-        entry = Entry.parse(raw)
-        found[kid] = Entry(created=entry.created, secret=await kek.seed_of(entry, keks))
-    return Backup(installation=content, keys=found)
+    if form is not OutputFormat.TABLE:
+        show_object(form, {"file": str(output), "keys": sorted(made.keys), "unusable": missing})
+    else:
+        typer.echo(f"{counted(len(made.keys), 'sealing key')} and the installation are in {output}.")
+    if trouble := on_hub("keys backup", kubeconfig, context, note):
+        typer.echo(trouble, err=True)
+    if missing:
+        named = "; ".join(f"{kid}: {why}" for kid, why in missing.items())
+        fail("keys backup", f"keys that cannot be used are not in the file: {named}")
 
 
 def restore(
@@ -91,8 +109,25 @@ def restore(
             "under its present id look foreign then.",
         ),
     ] = False,
-    namespace: OperatorNamespace = "secretset-system",
+    installation_only: Annotated[
+        bool,
+        typer.Option(
+            "--installation-only",
+            help="Bring back the installation and its fingerprint keys, and no sealing key: for an operator that has "
+            "them from a folder (--sealing-keys-dir).",
+        ),
+    ] = False,
+    although_unusable: Annotated[
+        bool,
+        typer.Option(
+            "--although-unusable",
+            help="Bring back what the backup has although other keys on the hub cannot be used: the key-encryption key "
+            "that wraps them was lost. They are named, and left as they are.",
+        ),
+    ] = False,
+    operator_namespace: OperatorNamespaceOption = "secretset-system",
     sealing_kek_file: SealingKekFiles = None,
+    output: Output = OutputFormat.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -103,11 +138,12 @@ def restore(
     fresh hub made one of its own, which nobody misses as long as it delivered nothing. Stop that operator first.
 
     Exit code 0: all is there; 1: wrong passphrase, another installation, an operator that runs although --replace is
-    said, or a key that cannot be used still; 2: the hub could not be asked.
+    said, a namespace that holds sets, or a key that cannot be used still; 2: the hub could not be asked.
 
     Example: secretset keys restore hub.backup
     """
-    from secretset.cli.hub import NO_HUB, fail, on_hub
+    from secretset.cli.hub import FAILED, NO_HUB, fail, on_hub
+    from secretset.cli.set_views import show_object
     from secretset.domain.backup import Backup, Unreadable
 
     try:
@@ -119,12 +155,28 @@ def restore(
     except Unreadable as error:
         fail("keys restore", f"'{file}' cannot be opened: {error}")
 
-    async def work(hub: Client) -> str:
+    async def work(hub: Client) -> Restored:
         from secretset.cli.restore import restored
 
-        return await restored(hub, namespace, found, kek_files=sealing_kek_file or [], replace=replace)
+        return await restored(
+            hub,
+            operator_namespace,
+            found,
+            kek_files=sealing_kek_file or [],
+            replace=replace,
+            installation_only=installation_only,
+            although_unusable=although_unusable,
+        )
 
-    typer.echo(on_hub("keys restore", kubeconfig, context, work))
+    done = on_hub("keys restore", kubeconfig, context, work)
+    if output is not OutputFormat.TABLE:
+        show_object(output, done.to_json())
+    for line in done.sentences() if output is OutputFormat.TABLE else ():
+        typer.echo(line)
+    for line in done.troubles():
+        typer.echo(f"secretset keys restore: {line}", err=True)
+    if done.unusable and not although_unusable:
+        raise typer.Exit(FAILED)
 
 
 def _passphrase(command: str, file: Path | None, *, new: bool) -> str:

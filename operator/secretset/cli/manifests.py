@@ -16,10 +16,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from secretset.cli.hub import CommandError
 from secretset.domain import last_applied, names
-from secretset.domain.names import Kind
+from secretset.domain.names import PASSWORD, Kind
 
 SOURCES = ("sealed", "valueFrom", "value")
-PASSWORD = "password"  # noqa: S105  (the name of a field)
 
 _TEXT, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 # What kubectl reads as a number or as yes and no, and PyYAML as text.

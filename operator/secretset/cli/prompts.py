@@ -31,4 +31,5 @@ def hidden(question: str, *, twice: bool, instead: str) -> str:
                 )
             )
         except getpass.GetPassWarning:
+            typer.echo(err=True)  # ends the line of the question, which was not answered
             raise CommandError(f"there is no terminal to ask at: use {instead}") from None

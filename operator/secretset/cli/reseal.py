@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from secretset.cli.options import Context, Kubeconfig, SealingKekFiles, SealingKeysDir
+from secretset.cli.options import (
+    Context,
+    Kubeconfig,
+    OperatorNamespaceOption,
+    Output,
+    OutputFormat,
+    SealingKekFiles,
+    SealingKeysDir,
+)
 
 
 def reseal(
@@ -18,11 +26,10 @@ def reseal(
     ] = None,
     everywhere: Annotated[bool, typer.Option("--all", "-A", help="The sets of all organizations.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Open the values and tell, but change nothing.")] = False,
-    operator_namespace: Annotated[
-        str, typer.Option(envvar="SECRETSET_NAMESPACE", help="The operator's own namespace on the hub.")
-    ] = "secretset-system",
+    operator_namespace: OperatorNamespaceOption = "secretset-system",
     sealing_keys_dir: SealingKeysDir = None,
     sealing_kek_file: SealingKekFiles = None,
+    output: Output = OutputFormat.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -43,6 +50,7 @@ def reseal(
     """
     from secretset.cli.hub import NO_HUB, fail, on_hub
     from secretset.cli.reseal_sets import Scope, resealed
+    from secretset.cli.set_views import show_object
 
     if everywhere == bool(namespace) or (everywhere and names):
         fail("reseal", "say which sets: --namespace N, NAME... with --namespace N, or --all", NO_HUB)
@@ -57,5 +65,8 @@ def reseal(
     outcome = on_hub("reseal", kubeconfig, context, lambda hub: resealed(hub, scope))
     for line in outcome.problems:
         typer.echo(f"secretset reseal: {line}", err=True)
-    typer.echo(outcome.summary(dry_run=dry_run))
+    if output is not OutputFormat.TABLE:
+        show_object(output, {**outcome.to_json(), "dryRun": dry_run})
+    else:
+        typer.echo(outcome.summary(dry_run=dry_run))
     raise typer.Exit(outcome.code)

@@ -12,14 +12,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from secretset.cli.hub import FAILED, NO_HUB, CommandError
-from secretset.cli.key_changes import check_published, read_installation
+from secretset.cli.hub import FAILED, CommandError
+from secretset.cli.key_changes import check_published, read_entries, read_installation
 from secretset.cli.sealed_sets import SealedSet, sealed_set, sealed_sets
+from secretset.cli.set_views import counted
 from secretset.controller import kek, key_store
+from secretset.domain import json_patch
 from secretset.domain.last_applied import ANNOTATION
 from secretset.domain.reasons import unseal_failed
 from secretset.domain.sealing import Opener, Place, PublicKey, Unopened
-from secretset.domain.sealing_keys import SECRET_NAME, newest, usage
+from secretset.domain.sealing_keys import newest, usage
 from secretset.kube import errors, paths
 from secretset.kube.client import JSON_PATCH, Client
 
@@ -70,7 +72,8 @@ class Outcome:
     def summary(self, *, dry_run: bool) -> str:
         """What happened, in words."""
         done = "would be sealed anew" if dry_run else "sealed anew"
-        text = f"{self.values} values in {self.sets} sets {done} for {self.kid}; {self.current} were already"
+        what = f"{counted(self.values, 'value')} in {counted(self.sets, 'set')}"
+        text = f"{what} {done} for {self.kid}; {self.current} were already"
         if self.failed:
             text += f"; {self.failed} could not be opened"
         if self.applied:
@@ -79,6 +82,18 @@ class Outcome:
                 "or the next apply brings the old text back"
             )
         return text + "."
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values for machines."""
+        return {
+            "kid": self.kid,
+            "values": self.values,
+            "sets": self.sets,
+            "current": self.current,
+            "failed": self.failed,
+            "applied": self.applied,
+            "problems": list(self.problems),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -121,17 +136,7 @@ async def resealed(hub: Client, scope: Scope) -> Outcome:
 async def _keys(hub: Client, scope: Scope) -> _Keys:
     """The keys, from where only the platform team may read; what is published proves nothing, it only has to agree."""
     here = await read_installation(hub, scope.operator_namespace)
-    if scope.folder is None:
-        place = f"Secret '{SECRET_NAME}' of namespace '{scope.operator_namespace}'"
-        entries = await key_store.read(hub, scope.operator_namespace)
-    else:
-        place = f"folder '{scope.folder}'"
-        try:
-            entries = key_store.read_folder(scope.folder)
-        except OSError:
-            raise CommandError(f"the {place} cannot be read (--sealing-keys-dir)", NO_HUB) from None
-    if not entries:
-        raise CommandError(f"there are no sealing keys in the {place}")
+    entries, place = await read_entries(hub, scope.operator_namespace, scope.folder)
     check_published(entries, await key_store.published(hub, scope.operator_namespace), place)
     held = await key_store.unlocked(entries, kek.load(scope.kek_files))
     current = newest(held.keys.values())
@@ -206,10 +211,10 @@ def _patch(each: SealedSet, texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """Exchange texts, if everything is still as it was read."""
     meta = each.obj["metadata"]
     patch = [
-        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+        json_patch.test("/metadata/uid", meta["uid"]),
+        json_patch.test("/metadata/resourceVersion", meta["resourceVersion"]),
     ]
     for key, text in texts.items():
-        patch.append({"op": "test", "path": each.path(key), "value": each.values[key]})
-        patch.append({"op": "replace", "path": each.path(key), "value": text})
+        patch.append(json_patch.test(each.path(key), each.values[key]))
+        patch.append(json_patch.replace(each.path(key), text))
     return patch

@@ -52,6 +52,9 @@ def seal(
         list[str] | None,
         typer.Option(metavar="KEY", help="Ask for it, without showing it.", rich_help_panel=_VALUES),
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Take empty values, too.", rich_help_panel=_VALUES)
+    ] = False,
     value: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,7 +118,8 @@ def seal(
         typer.Option(
             "--check",
             help="Tell whether the sealed values of files are for this hub. Exit code 0: all of them, as far as public "
-            "keys tell; 1: not all; 2: wrong usage, or the hub could not be asked.",
+            "keys tell; 1: not all, or a file cannot be read; 2: wrong usage, there are no keys, or the hub could not "
+            "be asked.",
             rich_help_panel=_CHECK,
         ),
     ] = False,
@@ -165,7 +169,7 @@ def seal(
 
     # What is below takes a while to import, and nobody who asks for help needs it.
     from secretset.cli import seal_run
-    from secretset.cli.hub import CommandError, fail
+    from secretset.cli.hub import NO_HUB, CommandError, fail
     from secretset.cli.seal_keys import Hub
     from secretset.domain.names import Kind
 
@@ -190,6 +194,7 @@ def seal(
                 stdin=from_stdin,
                 prompts=prompt or [],
                 flags=value or [],
+                allow_empty=allow_empty,
             )
             if files:
                 run.merge(given[0], sources, files[0], in_place=in_place)
@@ -198,7 +203,8 @@ def seal(
                 spec = {"region": region, "description": description, "host": host, "username": username}
                 run.print_new(given[0], sources, {**spec, "restart": restart})
     except CommandError as error:
-        fail("seal", str(error), error.code)
+        # What is wrong with a file is in what --check prints.
+        fail("seal", str(error), NO_HUB if check else error.code)
 
 
 def _refuse(*rules: tuple[bool, str]) -> None:

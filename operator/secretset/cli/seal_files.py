@@ -22,9 +22,9 @@ from yaml.nodes import CollectionNode, MappingNode, Node
 from secretset.cli import manifests, seal_values
 from secretset.cli.hub import CommandError
 from secretset.cli.manifest_edits import Edits
-from secretset.cli.manifests import PASSWORD, Manifest, ManifestError, SetNode
+from secretset.cli.manifests import Manifest, ManifestError, SetNode
 from secretset.domain import last_applied, names
-from secretset.domain.names import Kind
+from secretset.domain.names import PASSWORD, Kind
 from secretset.domain.sealing import Place, PublicKey, looks_sealed
 
 STDIN = "-"

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from secretset.cli.hub import CommandError, on_hub
+from secretset.cli.key_changes import entries_in
 from secretset.controller import kek, key_store
 from secretset.domain import names
 from secretset.domain.sealing import Opener
 from secretset.domain.sealing_keys import CONFIG_MAP_NAME, DOCUMENT, SECRET_NAME, PublicKeys, Unusable
 from secretset.kube import contexts, errors
 from secretset.kube.client import Client
+
+T = TypeVar("T")
 
 _FILE_MAX = 4 * 2**20  # bytes; a ConfigMap holds at most one MiB
 
@@ -50,15 +53,11 @@ class Hub:
             CommandError: nothing is published there.
             typer.Exit: the hub could not be asked, or refused; that was said.
         """
-
-        async def read(client: Client) -> PublicKeys:
-            place = f"ConfigMap '{self.operator_namespace}/{CONFIG_MAP_NAME}'"
-            found = await key_store.published(client, self.operator_namespace)
-            if found is None:
-                raise CommandError(f"there are no public keys in the {place}: does the operator run on this hub?")
-            return _usable(found, place)
-
-        return on_hub("seal", self.kubeconfig, self.context, read)
+        place = f"ConfigMap '{self.operator_namespace}/{CONFIG_MAP_NAME}'"
+        found = self._asked(lambda client: key_store.published(client, self.operator_namespace))
+        if found is None:
+            raise CommandError(f"there are no public keys in the {place}: does the operator run on this hub?")
+        return _usable(found, place)
 
     def opener(self, folder: Path | None, kek_files: Sequence[Path]) -> Opener:
         """Read the private keys, as those may who look after the operator.
@@ -73,19 +72,17 @@ class Hub:
         """
         try:
             keks = kek.load(kek_files)
-            in_folder = None if folder is None else key_store.read_folder(folder)
         except errors.ConfigError as error:
             raise CommandError(str(error)) from None
-        except OSError as error:
-            raise CommandError(f"the folder of sealing keys cannot be read: {error.strerror}") from None
+        if folder is not None:
+            return asyncio.run(_opener(entries_in(folder)[0], keks))
+        entries = self._asked(lambda client: key_store.read(client, self.operator_namespace))
+        if not entries:
+            raise CommandError(f"there are no sealing keys in the Secret '{self.operator_namespace}/{SECRET_NAME}'")
+        return asyncio.run(_opener(entries, keks))
 
-        async def read(client: Client) -> Opener:
-            entries = await key_store.read(client, self.operator_namespace)
-            return await _opener(entries or {}, keks, f"Secret '{self.operator_namespace}/{SECRET_NAME}'")
-
-        if in_folder is not None:
-            return asyncio.run(_opener(in_folder, keks, f"folder '{folder}'"))
-        return on_hub("seal", self.kubeconfig, self.context, read)
+    def _asked(self, work: Callable[[Client], Awaitable[T]]) -> T:
+        return on_hub("seal", self.kubeconfig, self.context, work)
 
 
 def from_file(path: Path) -> PublicKeys:
@@ -110,12 +107,10 @@ def from_file(path: Path) -> PublicKeys:
         ) from None
 
 
-async def _opener(entries: Mapping[str, bytes], keks: Sequence[kek.KeyEncryption], place: str) -> Opener:
+async def _opener(entries: Mapping[str, bytes], keks: Sequence[kek.KeyEncryption]) -> Opener:
     held = await key_store.unlocked(entries, keks)
     for kid, why in sorted(held.unusable.items()):
         raise CommandError(f"the sealing key {kid} cannot be used: {why}")
-    if not held.keys:
-        raise CommandError(f"there are no sealing keys in the {place}")
     return Opener(key.private for key in held.keys.values())
 
 
@@ -133,6 +128,11 @@ def _document(text: str) -> str:
 
 
 def _usable(keys: PublicKeys, place: str) -> PublicKeys:
+    if not keys.held:
+        raise CommandError(
+            f"the {place} says that the operator does not have the private key of the newest one: nobody could open "
+            "what is sealed. Platform team: secretset keys restore"
+        )
     if keys.current is None:
         raise CommandError(f"the {place} holds no key yet: the operator makes one when it starts")
     return keys

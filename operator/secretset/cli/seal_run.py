@@ -31,6 +31,7 @@ class Sources:
         stdin: the key whose value is on standard input, if any.
         prompts: keys whose values are asked for.
         flags: ``KEY=VALUE`` each.
+        allow_empty: take values without a byte.
     """
 
     files: Sequence[str]
@@ -38,6 +39,7 @@ class Sources:
     stdin: str | None
     prompts: Sequence[str]
     flags: Sequence[str]
+    allow_empty: bool
 
     def read(self, kind: Kind) -> dict[str, bytes]:
         """The values by key.
@@ -54,8 +56,10 @@ class Sources:
             values.from_flag(each)
         if self.stdin is not None:
             values.from_stdin(self.stdin, sys.stdin.buffer)
+        values.check_empty(allowed=self.allow_empty)  # before anybody is asked for one
         for each in self.prompts:
             values.from_prompt(each)
+        values.check_empty(allowed=self.allow_empty)
         return values.content
 
 
@@ -159,12 +163,12 @@ class Run:
             The exit code: 0 if nothing is wrong.
 
         Raises:
-            CommandError: that could not be found out.
+            CommandError: there are no keys to find that out with.
         """
         keys = self._keys()
         opener = None if private is None else self.hub.opener(private.folder, private.kek_files)
         check = seal_check.Check(keys, self.namespace or self._fallback(), opener)
-        found = {path: list(check.rows(path, seal_files.read(path))) for path in dict.fromkeys(paths)}
+        found = {path: _rows(check, path) for path in dict.fromkeys(paths)}
         # A set without entries has a row that says so.
         _tell_without_sets([path for path, of_file in found.items() if not of_file])
         rows = [row for of_file in found.values() for row in of_file]
@@ -197,6 +201,15 @@ class Run:
         """The namespace of the kubeconfig's context, unless the keys come from a file: it may be of another hub."""
         named = self.hub.kubeconfig is not None or self.hub.context is not None
         return self.hub.namespace() if named or self.public_key is None else ""
+
+
+def _rows(check: seal_check.Check, path: str) -> list[seal_check.Row]:
+    """What is known of a file; that one cannot be read says nothing of the others."""
+    try:
+        text = seal_files.read(path)
+    except CommandError as error:
+        return [seal_check.Row(file=path, state=seal_check.State.INVALID, ok=False, detail=str(error))]
+    return list(check.rows(path, text))
 
 
 @contextmanager

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
-from secretset.domain.names import Key, Kind
-from secretset.kube import pages, paths
+from secretset.cli.hub import NO_HUB, CommandError
+from secretset.domain import json_patch
+from secretset.domain.loose import mapping
+from secretset.domain.names import PASSWORD, Key, Kind
+from secretset.kube import errors, pages, paths
 from secretset.kube.client import Client
+
+
+class NotInstalled(CommandError):
+    """The hub knows no sets."""
+
+    def __init__(self) -> None:
+        super().__init__("the CRDs are not installed on this hub: `secretset install`, or another --context", NO_HUB)
 
 
 class SealedSet(NamedTuple):
@@ -25,15 +35,15 @@ class SealedSet(NamedTuple):
     def path(self, key: str) -> str:
         """Where the text of a value stands, as a JSON pointer (RFC 6901)."""
         if self.key.kind is Kind.IMAGE_PULL_SECRET:
-            return "/spec/password/sealed"
-        return f"/spec/data/{key.replace('~', '~0').replace('/', '~1')}/sealed"
+            return json_patch.pointer("spec", PASSWORD, "sealed")
+        return json_patch.pointer("spec", "data", key, "sealed")
 
 
 def sealed_set(kind: Kind, obj: Mapping[str, Any]) -> SealedSet:
     """What is sealed in an object; one that was stored under other CRDs may have any form."""
-    meta, spec = obj["metadata"], _mapping(obj.get("spec"))
-    entries = _mapping(spec.get("data")) if kind is Kind.SECRET_SET else {"password": spec.get("password")}
-    texts = {key: _mapping(entry).get("sealed") for key, entry in entries.items()}
+    meta, spec = obj["metadata"], mapping(obj.get("spec"))
+    entries = mapping(spec.get("data")) if kind is Kind.SECRET_SET else {PASSWORD: spec.get(PASSWORD)}
+    texts = {key: mapping(entry).get("sealed") for key, entry in entries.items()}
     values = {key: text for key, text in texts.items() if isinstance(text, str)}
     return SealedSet(Key(kind, meta["namespace"], meta["name"]), values, obj)
 
@@ -42,14 +52,14 @@ async def sealed_sets(client: Client, namespace: str | None = None) -> AsyncIter
     """All objects of ours that have a sealed value, on the hub or in one namespace.
 
     Raises:
+        NotInstalled: there are no such kinds.
         KubeError: the hub refused or did not answer.
     """
     for kind in Kind:
-        async for obj in pages.items(client, paths.custom_list(kind, namespace)):
-            found = sealed_set(kind, obj)
-            if found.values:
-                yield found
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+        try:
+            async for obj in pages.items(client, paths.custom_list(kind, namespace)):
+                found = sealed_set(kind, obj)
+                if found.values:
+                    yield found
+        except errors.NotFound:
+            raise NotInstalled from None

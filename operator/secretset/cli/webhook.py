@@ -9,6 +9,8 @@ import typer
 
 from secretset.cli.options import (
     Context,
+    HealthPort,
+    Host,
     Kubeconfig,
     LogFormat,
     LogFormatOption,
@@ -56,19 +58,11 @@ def webhook(
             help="Regions in that cluster, separated by commas, beside those whose status.clusterId tells it.",
         ),
     ] = "",
-    host: Annotated[str, typer.Option(envvar="SECRETSET_HOST", help="Address to listen at.")] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar="SECRETSET_PORT", min=0, max=65535, help="Port of the webhook (HTTPS); 0: a free one.")
     ] = 8443,
-    health_port: Annotated[
-        int,
-        typer.Option(
-            envvar="SECRETSET_HEALTH_PORT",
-            min=0,
-            max=65535,
-            help="Port of /healthz, /readyz and /metrics (HTTP); 0: a free one.",
-        ),
-    ] = 8080,
+    health_port: HealthPort = 8080,
     fail_closed: Annotated[
         bool,
         typer.Option(
