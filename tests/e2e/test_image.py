@@ -24,7 +24,8 @@ NOBODY = 65532  # the user of the image
 @pytest.fixture(scope="module")
 def environment() -> Iterator[Path]:
     """The environment that the image carries; readable for the image's user."""
-    folder = Path(tempfile.mkdtemp(prefix="secretset-image-"))
+    # Not in the folder of the tests, which is for one user alone.
+    folder = Path(tempfile.mkdtemp(prefix="secretset-image-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         subprocess.run(
@@ -41,9 +42,14 @@ def environment() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-# Nothing can be written but /mnt, and nobody is root: what the pod of deploy/operator.yaml is given.
+# What the image does not have, of what this machine does.
+SHELLS = ["sh", "bash", "dash", "rbash"]
+# Nothing can be written but /mnt, nobody is root, and there is no shell: the image, and what the pod of
+# deploy/operator.yaml is given.
 _SEAL = (
     "mount --make-rprivate / && mount -o remount,ro,bind / && mount -t tmpfs -o mode=1777 tmpfs /mnt "
+    f"&& for shell in {' '.join(SHELLS)}; do for folder in /bin /usr/bin; do "
+    "[ ! -e $folder/$shell ] || mount --bind /dev/null $folder/$shell || exit; done; done "
     f'&& exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "$@"'
 )
 SEALED = ["unshare", "-m", "sh", "-c", _SEAL, "sh"]
@@ -83,6 +89,7 @@ def test_the_entry_point_works_in_an_empty_environment(environment: Path) -> Non
     assert re.fullmatch(r"secretset \d+\.\d+\.\d+\n", version.stdout)
     crds = run(environment, "crds")
     assert crds.stdout.count("kind: CustomResourceDefinition") == 3
+    assert "name: secretset-webhook" in run(environment, "install", "--print").stdout
     help_text = run(environment, "operator", "--help")
     assert "SECRETSET_NAMESPACE" in help_text.stdout
     operator = run(environment, "operator", "--kubeconfig", "/nowhere")
@@ -121,6 +128,16 @@ def test_no_build_tools_are_left(environment: Path) -> None:
     assert {"secretset_operator", "kopf", "kubernetes"} <= installed
 
 
+@pytest.mark.timeout(300)
+def test_no_shell_is_there(environment: Path) -> None:
+    line = command(environment)
+    if line[0] != "unshare":
+        pytest.skip("this machine lets nobody mount")
+    for shell in filter(shutil.which, SHELLS):
+        done = subprocess.run([*line[:-1], shell, "-c", "true"], capture_output=True)
+        assert done.returncode == 126, f"{shell} was run, or is not there: then it proves nothing"
+
+
 def test_the_dockerfile_copies_what_is_there() -> None:
     text = (ROOT / "Dockerfile").read_text()
     sources = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
@@ -131,4 +148,17 @@ def test_the_dockerfile_copies_what_is_there() -> None:
         line[1:].rstrip("/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
     }
     assert {name.rstrip("/") for name in names} == allowed
-    assert f"USER {NOBODY}:{NOBODY}" in text
+
+
+def test_the_image_is_pinned_described_and_without_what_could_be_used_against_it() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (base,) = re.findall(r"^ARG BASE=(.*)$", text, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
+    *before, last = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    assert {stage.split()[0] for stage in before} == {"${BASE}"}
+    assert last.split()[0] == "scratch"
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", last))
+    assert labels == {"title", "description", "licenses", "version", "revision", "source"}
+    assert f"USER {NOBODY}:{NOBODY}" in last
+    removed = set(" ".join(re.findall(r"rm -f (.*?)(?: \\)?$", text, re.MULTILINE)).split())
+    assert {f"/usr/bin/{shell}" for shell in SHELLS} <= removed
