@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import ROOT
+from harness import ROOT, Org, eventually, value_from
 from kubelab.plane import ControlPlane
 
 
@@ -16,7 +16,38 @@ def test_the_kustomization_applies(hub: ControlPlane) -> None:
     applied = hub.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "deploy"))
     assert "deployment.apps/secretset-operator" in applied.stdout
     assert applied.stdout.count("customresourcedefinition") == 3
-    assert applied.stdout.count("mutatingadmissionpolicy") == 2
+    assert applied.stdout.count("mutatingadmissionpolicy") == 4
+
+
+def test_with_the_finalizer_policy_a_new_set_costs_two_writes(hub: ControlPlane, org: Org) -> None:
+    policy, binding = yaml.safe_load_all((ROOT / "deploy/finalizer-policy.yaml").read_text())
+    # Other tests count what it costs without.
+    binding["spec"]["matchResources"] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": org.name}}
+    }
+    hub.kubectl("apply", "-f", "-", input=json.dumps(policy))
+    hub.kubectl("apply", "-f", "-", input=json.dumps(binding))
+    org.source()
+    probe = {
+        "apiVersion": "secretset.dev/v1alpha1",
+        "kind": "SecretSet",
+        "metadata": {"name": "probe", "namespace": org.name},
+        "spec": {"data": {"A": value_from("src", "a")}},
+    }
+
+    def put_on() -> bool:
+        made = hub.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input=json.dumps(probe))
+        finalizers: list[str] = json.loads(made.stdout)["metadata"].get("finalizers", [])
+        return finalizers == ["secretset.dev/cleanup"]
+
+    try:
+        eventually(put_on, "the policy", seconds=20)
+        org.secret_set()
+        org.reaches("ready")
+        assert org.writes() == ["create secrets app", "update secretsets/status app"]
+        org.kubectl("delete", "secretset", "app", "--timeout=20s")
+    finally:
+        hub.kubectl("delete", "-f", str(ROOT / "deploy/finalizer-policy.yaml"))
 
 
 def test_a_webhook_that_gets_its_certificate_has_no_right_to_change_whom_api_servers_ask() -> None:
@@ -41,7 +72,7 @@ def test_a_webhook_that_gets_its_certificate_has_no_right_to_change_whom_api_ser
 
 
 def test_the_pod_passes_pod_security_restricted(hub: ControlPlane) -> None:
-    deployment = yaml.safe_load((ROOT / "deploy/operator.yaml").read_text())
+    deployment, _ = yaml.safe_load_all((ROOT / "deploy/operator.yaml").read_text())
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -53,6 +84,35 @@ def test_the_pod_passes_pod_security_restricted(hub: ControlPlane) -> None:
     pod["spec"] = {**pod["spec"], "hostNetwork": True}
     refused = hub.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False)
     assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+def test_the_api_has_neither_a_right_nor_a_token(hub: ControlPlane) -> None:
+    documents = {each["kind"]: each for each in yaml.safe_load_all((ROOT / "deploy/api.yaml").read_text())}
+    assert documents.keys() == {"ServiceAccount", "Deployment", "Service", "PodDisruptionBudget"}
+    spec = documents["Deployment"]["spec"]["template"]["spec"]
+    assert not spec["automountServiceAccountToken"]
+    assert not documents["ServiceAccount"]["automountServiceAccountToken"]
+    hub.kubectl("apply", "-f", "-", input=json.dumps(documents["ServiceAccount"]))
+    meta = {"name": "probe", "namespace": "secretset-system"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    made = json.loads(hub.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input=json.dumps(pod)).stdout)
+    assert {volume["name"] for volume in made["spec"]["volumes"]} == {"hub", "tmp"}
+    (ca,) = (volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume)
+    found = hub.kubectl("get", "configmap", ca, "-n", "secretset-system", "-o", r"jsonpath={.data.ca\.crt}").stdout
+    assert found.strip() == hub.ca.decode().strip()
+    account = hub.service_account_kubeconfig("secretset-system", "secretset-api")
+    for resource in ("secrets", "secretsets.secretset.dev", "configmaps", "serviceaccounts/token"):
+        assert not any(_may(hub, account, verb, resource, "-n", "secretset-system") for verb in ("list", "create"))
+
+
+def test_no_role_of_users_touches_secrets() -> None:
+    texts = [(ROOT / f"deploy/{name}.yaml").read_text() for name in ("user-roles", "regions-viewer")]
+    roles = [each for text in texts for each in yaml.safe_load_all(text) if each["kind"] == "ClusterRole"]
+    assert {role["metadata"]["name"].removeprefix("secretset-") for role in roles} == {
+        *("viewer", "editor", "admin", "regions-viewer"),
+    }
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert not {"secrets", "pods", "pods/exec", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}
 
 
 def test_no_secret_is_readable_everywhere(hub: ControlPlane) -> None:
