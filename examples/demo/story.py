@@ -60,7 +60,7 @@ def _install(stage: Stage, tell: Teller, *, leash: bool) -> None:
         "kubectl api-resources --api-group secretset.dev",
     )
     stage.start_operator(leash=leash)
-    stage.hub.kubectl("apply", "-f", str(ROOT / "examples/regions.yaml"))
+    stage.hub.kubectl("apply", "-f", str(ROOT / "examples/platform/regions.yaml"))
     for region in ("us-west", "eu-central"):
         wait_for(f"region {region} ready", partial(_ready, stage, "region", region))
     tell("the operator runs with its own service account; both regions are ready", "kubectl get regions")
