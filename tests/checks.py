@@ -9,6 +9,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cli_reference
+import crd_reference
+import deploy_files
+import manifest_checks
+import metrics_reference
+import release
+import rights_page
 from secretset.domain.crd import DEFINITIONS
 from secretset.domain.reasons import Reason
 
@@ -46,12 +53,14 @@ def sizes() -> list[str]:
 
 def generated() -> list[str]:
     """Generated files that differ from what the code makes."""
-    wanted = {
-        "crds": ("crds", [f"{definition.plural}.yaml" for definition in DEFINITIONS]),
-        "policies": ("deploy", ["bind-policy.yaml"]),
-    }
+    crds, chart = [f"{definition.plural}.yaml" for definition in DEFINITIONS], "charts/secretset-operator"
+    wanted = (
+        ("crds", "crds", crds),
+        ("crds", f"{chart}/crds", crds),
+        ("policies", f"{chart}/files", ["bind-policy.yaml"]),
+    )
     found = []
-    for command, (place, names) in wanted.items():
+    for command, place, names in wanted:
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, "-m", "secretset", command, "--output-dir", folder], check=True)
             found += [
@@ -59,7 +68,16 @@ def generated() -> list[str]:
                 for name in names
                 if (Path(folder) / name).read_text() != (ROOT / place / name).read_text()
             ]
-    return found
+    found += [
+        f"deploy/{name} is not the chart, rendered: run `make generate`"
+        for name, text in deploy_files.rendered().items()
+        if (ROOT / "deploy" / name).read_text() != text
+    ]
+    return found + [
+        f"{page.PAGE.relative_to(ROOT)} is not what the code makes of it: run `make generate`"
+        for page in (cli_reference, crd_reference, metrics_reference, rights_page)
+        if not page.PAGE.exists() or page.PAGE.read_text() != page.rendered()
+    ]
 
 
 def reasons() -> list[str]:
@@ -90,16 +108,17 @@ def foreign() -> list[str]:
 
 
 def links() -> list[str]:
-    """Relative links of the documents that lead nowhere."""
+    """Relative links that lead nowhere, of documents that are no pages of the site: its strict build checks those."""
     found = []
-    for path in tracked("*.md"):
+    for path in tracked("*.md", ":!docs"):
         targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text())
         found += [f"{path.relative_to(ROOT)}: {t} does not exist" for t in targets if not (path.parent / t).exists()]
     return found
 
 
 if __name__ == "__main__":
-    problems = [problem for check in (sizes, generated, reasons, foreign, links) for problem in check()]
+    every = (sizes, generated, reasons, foreign, links, release.differing, manifest_checks.check)
+    problems = [problem for check in every for problem in check()]
     for problem in problems:
         print(f"check: {problem}", file=sys.stderr)
     sys.exit(bool(problems))
