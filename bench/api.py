@@ -11,7 +11,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import aiohttp
 import orjson
@@ -23,6 +23,14 @@ JSON_PATCH = "application/json-patch+json"
 CONCURRENCY = 8
 
 T = TypeVar("T")
+
+
+class Refused(RuntimeError):
+    """An answer that is an error; its code is ``status``."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Api:
@@ -51,26 +59,30 @@ class Api:
         """Send one request and read its answer.
 
         Raises:
-            ClientResponseError: the API server refused it.
+            Refused: the API server did.
         """
         assert self._session is not None
         data = None if body is None else orjson.dumps(body)
         async with self._session.request(method, path, data=data, headers={"Content-Type": content_type}) as response:
             raw = await response.read()
             if response.status >= 400:
-                raise RuntimeError(f"{method} {path}: HTTP {response.status} {raw[:300].decode(errors='replace')}")
+                said = raw[:300].decode(errors="replace")
+                raise Refused(response.status, f"{method} {path}: HTTP {response.status} {said}")
             return orjson.loads(raw)
 
-    async def items(self, path: str) -> list[dict[str, Any]]:
-        """Read a whole list, in pages."""
-        found: list[dict[str, Any]] = []
+    async def pages(self, path: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """Read a whole list, page by page: of 50,000 objects few are in memory."""
         token = ""
         while True:
             page = await self.send("GET", f"{path}?limit=1000" + (f"&continue={token}" if token else ""))
-            found += page["items"]
+            yield page["items"]
             token = page["metadata"].get("continue") or ""
             if not token:
-                return found
+                return
+
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """Read a whole list."""
+        return [item async for page in self.pages(path) for item in page]
 
     async def text(self, path: str) -> str:
         """Read something that is no JSON, such as metrics."""
@@ -90,6 +102,18 @@ class Api:
                     yield orjson.loads(line)
 
 
+class Seen(NamedTuple):
+    """One cause and what came of it, in seconds since the epoch: as the audit log has it, to be laid beside that."""
+
+    answered: float
+    at: float
+
+    @property
+    def seconds(self) -> float:
+        """From the answer to the event; that may overtake the answer to the request that caused it."""
+        return max(0.0, self.at - self.answered)
+
+
 class Follower:
     """Tells when an object came to be as it should, as a user's own watch would.
 
@@ -101,14 +125,13 @@ class Follower:
         self._waiting: list[tuple[Callable[[dict[str, Any]], bool], asyncio.Future[float]]] = []
         self._task = asyncio.create_task(self._run())
 
-    async def until(self, so: Callable[[dict[str, Any]], bool], cause: Awaitable[Any], seconds: float = 60.0) -> float:
-        """Carry out a cause, and return the seconds from the answer to it until an object was so."""
+    async def until(self, so: Callable[[dict[str, Any]], bool], cause: Awaitable[Any], seconds: float = 60.0) -> Seen:
+        """Carry out a cause, wait until an object is so, and return when either was."""
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append((so, future))
         await cause
-        started = time.perf_counter()
-        # The event may overtake the answer to the request that caused it.
-        return max(0.0, await asyncio.wait_for(future, seconds) - started)
+        answered = time.time()
+        return Seen(answered, await asyncio.wait_for(future, seconds))
 
     async def stop(self) -> None:
         """End the watch."""
@@ -118,7 +141,7 @@ class Follower:
 
     async def _run(self) -> None:
         async for event in self._events:
-            now = time.perf_counter()
+            now = time.time()
             for so, future in tuple(self._waiting):
                 if so(event["object"]):
                     self._waiting.remove((so, future))

@@ -10,15 +10,20 @@ import asyncio
 import datetime
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
+from bench import objects
+from bench.api import Api
+from bench.objects import Name
+
 _OPERATOR = b'"userAgent":"secretset-operator/'
 # Told apart from the writes that the issue limits: they belong to no content.
-APART = frozenset({"events", "leases", "selfsubjectaccessreviews", "selfsubjectrulesreviews"})
+_REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews"})
+APART = frozenset({"events", "leases"}) | _REVIEWS
 POLL_SECONDS = 0.02
 
 
@@ -31,8 +36,10 @@ class Write:
     namespace: str
     name: str
     code: int
+    begun: float
+    """When the API server received it, in seconds since the epoch."""
     at: float
-    """When it was answered, in seconds since the epoch."""
+    """When it was answered, likewise."""
 
 
 @dataclass(kw_only=True)
@@ -48,6 +55,10 @@ class Tally:
     def counted(self) -> list[Write]:
         """Those that the issue limits; of the Region's own status there is one for all sets."""
         return [write for write in self.writes if write.resource not in APART | {"regions/status"}]
+
+    def at_rest(self) -> list[Write]:
+        """All but Leases, which are renewed for ever, and reviews, which store nothing."""
+        return [write for write in self.writes if write.resource not in {"leases"} | _REVIEWS]
 
     def apart(self) -> Counter[str]:
         """How many of the others there were, by resource."""
@@ -120,6 +131,17 @@ class AuditLog:
             await asyncio.sleep(POLL_SECONDS)
         return last, tally
 
+    async def all_ready(self, api: Api, wanted: Collection[Name]) -> tuple[float, Tally]:
+        """Wait until all of these sets are ready; return when the last one became so, and all writes until then."""
+        missing = set(wanted)
+        writes = Tally()
+        while True:
+            last, tally = await self.statuses(missing)
+            writes.writes += tally.writes
+            missing = await objects.not_ready(api, missing)
+            if not missing:
+                return last, writes
+
 
 def _write(line: bytes) -> Write:
     event = orjson.loads(line)
@@ -131,5 +153,10 @@ def _write(line: bytes) -> Write:
         namespace=str(ref.get("namespace", "")),
         name=str(ref.get("name", "")),
         code=int((event.get("responseStatus") or {}).get("code", 0)),
-        at=datetime.datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
+        begun=_seconds(event["requestReceivedTimestamp"]),
+        at=_seconds(event["stageTimestamp"]),
     )
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.datetime.fromisoformat(stamp).timestamp()

@@ -1,147 +1,179 @@
-"""Many sets at once: 1,000 sets until all are ready, the operator and the bare client by turns; then memory."""
+"""Many sets at once, until all are ready: the operator and the bare client by turns, in three sizes."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench import objects
+from bench import goals, objects
 from bench.api import Api
 from bench.audit import AuditLog, Tally
 from bench.floor import Floor
-from bench.objects import ORGANIZATIONS, Name
+from bench.objects import Name
 from bench.process import OperatorProcess, cpu
-from bench.report import Row, at_most, at_most_times
+from bench.rows import Row
 from kubelab import ControlPlane
 
-_REST_SECONDS = 3.0  # until memory is read: what only the rush needed was given back, or never will be
+_PART = "many sets"
+# What is measured of one run of the operator.
+_START = "from its start"
+_WORK = "from its first write"
+
+Figures = dict[str, list[float]]
 
 
 class Bulk:
-    """Measures on one plane, which must have been furnished."""
+    """Measures on a furnished plane without controllers."""
 
-    def __init__(self, plane: ControlPlane, api: Api, audit: AuditLog, floor: Floor) -> None:
+    def __init__(self, plane: ControlPlane, api: Api, floor: Floor) -> None:
         self._plane = plane
         self._api = api
-        self._audit = audit
+        self._audit = AuditLog(plane.audit_log)
         self._floor = floor
 
-    async def race(self, sets: int, rounds: int) -> tuple[list[Row], dict[str, Any]]:
-        """Sets until all are ready, by turns with the floor; medians of the rounds."""
-        seen: dict[str, list[float]] = {}
+    async def down(self, sizes: Mapping[int, int], say: Callable[[str], None]) -> tuple[list[Row], dict[str, Any]]:
+        """Sets that are created while the operator is down.
+
+        Args:
+            sizes: numbers of sets, with the rounds of each, of which medians are taken.
+            say: is told how far it is.
+        """
+        seen: dict[int, Figures] = {size: {} for size in sizes}
+        for size, rounds in sizes.items():
+            for number in range(rounds):
+                say(f"{size} sets, {number + 1} of {rounds}")
+                # Whoever comes second finds a larger store: by turns, so that it is not always the same.
+                for side in ("floor", "ours") if number % 2 == 0 else ("ours", "floor"):
+                    wanted = objects.names(f"{side}-{number}", size)
+                    figures = await (self._bare(wanted) if side == "floor" else self._started(wanted))
+                    for key, value in figures.items():
+                        seen[size].setdefault(key, []).append(value)
+                    await objects.wipe(self._api, wanted)
+        rows = [row for size in sizes for row in _throughput(size, _medians(seen[size]))]
+        if len(sizes) > 1:
+            rows += _growth(min(sizes), max(sizes), {size: _medians(figures) for size, figures in seen.items()})
+        return rows, {str(size): figures for size, figures in seen.items()}
+
+    async def up(self, size: int, rounds: int) -> tuple[list[Row], Figures]:
+        """Sets that are created while the operator runs; the floor creates and writes at the same time, too."""
+        seen: Figures = {}
         for number in range(rounds):
-            figures = {
-                "floor_down": await self._bare(self._floor.after, objects.names(f"fd{number}", sets)),
-                **await self._down(objects.names(f"od{number}", sets)),
-                "floor_up": await self._bare(self._floor.meanwhile, objects.names(f"fu{number}", sets)),
-                **await self._up(objects.names(f"ou{number}", sets)),
-            }
-            for key, value in figures.items():
-                seen.setdefault(key, []).append(value)
-        mid = {key: statistics.median(values) for key, values in seen.items()}
-        part = f"{sets} sets"
-        rows = [
-            at_most_times(part, "created while up → all ready", "s", mid["up"], mid["floor_up"], 2),
-            at_most_times(part, "the same, against the operator's writes alone", "s", mid["up"], mid["floor_down"], 2),
-            at_most_times(part, "operator started → all ready", "s", mid["down"], mid["floor_down"], 2),
-            at_most_times(part, "the same from its first write on", "s", mid["working"], mid["floor_down"], 2),
-            at_most(part, "writes of a new set, mean", "writes", mid["writes"] / sets, 3),
-            Row(part=part, what="requests of a new set, mean", unit="requests", ours=mid["requests"] / sets, floor=3),
-            Row(part=part, what="processor time of the operator, a set", unit="ms", ours=mid["cpu"] / sets * 1e3),
-            Row(part=part, what="processor time of the API server, a set", unit="ms", ours=mid["api_cpu"] / sets * 1e3),
-        ]
-        return rows, seen
+            wanted = objects.names(f"fu{number}", size)
+            seen.setdefault("floor", []).append(await self._floor.meanwhile(wanted))
+            await objects.wipe(self._api, wanted)
+            wanted = objects.names(f"ou{number}", size)
+            async with OperatorProcess(self._plane) as operator:
+                await operator.ready()
+                await self._audit.settled()
+                started = time.time()
+                await objects.create_sets(self._api, wanted)
+                last, _ = await self._audit.all_ready(self._api, wanted)
+            seen.setdefault("ours", []).append(last - started)
+            await objects.wipe(self._api, wanted)
+        mid = _medians(seen)
+        what = f"{size} sets, created while the operator runs → all ready"
+        row = Row(part=_PART, what=what, unit="s", ours=mid["ours"], floor=mid["floor"], goal=goals.WHILE_UP)
+        return [row], seen
 
-    async def scale(self, sets: int, already: int) -> tuple[list[Row], dict[str, Any]]:
-        """Memory with many sets, and a restart with them. Sets of a smaller scale stay, and count."""
-        wanted = objects.names("kept", sets)
-        await objects.create_sets(self._api, wanted[already:])
-        others = await self._watches()
-        async with OperatorProcess(self._plane) as operator:
-            self._audit.skip()
-            last, _ = await self._all_ready(wanted[already:])
-            seconds = last - operator.started
-            await asyncio.sleep(_REST_SECONDS)
-            grown, peak, watches = operator.pss(), operator.peak(), await self._watches() - others
-            await self._audit.settled()
-        async with OperatorProcess(self._plane) as operator:
-            await operator.ready()
-            checked = await operator.checked(sets)
-            tally = await self._audit.settled(at_least=_REST_SECONDS)
-            idle, requests = operator.pss(), await operator.requests()
-        part = f"{sets} sets"
-        spaces = 2 * len(ORGANIZATIONS)
-        rows = [
-            Row(
-                part=part,
-                what=f"memory once all are ready ({spaces} namespaces, {watches} watches)",
-                unit="MiB PSS",
-                ours=grown,
-            ),
-            Row(part=part, what="memory after a restart", unit="MiB PSS", ours=idle),
-            Row(part=part, what="restart → all checked", unit="s", ours=checked),
-            at_most(part, "restart: writes", "writes", len(tally.counted()), 0),
-            Row(part=part, what="restart: requests a set", unit="requests", ours=requests / sets),
-        ]
-        return rows, {"peakRssMiB": peak, f"started to {sets - already} ready": seconds, "apart": dict(tally.apart())}
+    async def _bare(self, wanted: Sequence[Name]) -> dict[str, float]:
+        made = await self._floor.create_all(wanted)
+        before = self._processors(os.getpid())
+        seconds = await self._floor.after(made)
+        return {"floor": seconds, "floor: processors": self._processors(os.getpid()) - before}
 
-    async def _bare(self, run: Any, wanted: list[Name]) -> float:
-        seconds = float(await run(wanted))
-        await objects.wipe(self._api, wanted)
-        return seconds
+    def _processors(self, client: int) -> float:
+        """Processor time until now of a client and of both programs that serve it, in seconds."""
+        return sum(map(cpu, (client, self._plane.pids["kube-apiserver"], self._plane.pids["etcd"])))
 
-    async def _down(self, wanted: list[Name]) -> dict[str, float]:
-        """The sets are there before the operator is; the time of its start counts."""
+    async def _started(self, wanted: Sequence[Name]) -> dict[str, float]:
         await objects.create_sets(self._api, wanted)
         self._audit.skip()
-        api_server = self._plane.pids["kube-apiserver"]
-        before = cpu(api_server)
         async with OperatorProcess(self._plane) as operator:
-            last, tally = await self._all_ready(wanted)
-            used, api_used = cpu(operator.pid), cpu(api_server) - before
+            before = self._processors(operator.pid)
+            last, tally = await self._audit.statuses(wanted)
+            used, all_used = cpu(operator.pid), self._processors(operator.pid) - before
+            if rest := await objects.not_ready(self._api, wanted):
+                last, more = await self._audit.all_ready(self._api, rest)
+                tally.writes += more.writes
             await operator.ready()
             requests = await operator.requests()
-        await objects.wipe(self._api, wanted)
-        first = min(write.at for write in tally.of("secretsets"))
         return {
-            "down": last - operator.started,
-            "working": last - first,
+            _START: last - operator.started,
+            _WORK: last - _first_write(tally),
             "writes": len(tally.counted()),
             "requests": requests,
-            "cpu": used,
-            "api_cpu": api_used,
+            "processor": used,
+            "processors": all_used,
         }
 
-    async def _up(self, wanted: list[Name]) -> dict[str, float]:
-        """The sets are created while the operator runs."""
-        async with OperatorProcess(self._plane) as operator:
-            await operator.ready()
-            await self._audit.settled()
-            started = time.time()
-            creating = await objects.create_sets(self._api, wanted)
-            last, _ = await self._all_ready(wanted)
-        await objects.wipe(self._api, wanted)
-        return {"up": last - started, "creating": creating}
 
-    async def _all_ready(self, wanted: list[Name]) -> tuple[float, Tally]:
-        """Wait until all are ready; return when the last one became so, and all writes until then."""
-        missing = set(wanted)
-        writes = Tally()
-        while True:
-            last, tally = await self._audit.statuses(missing)
-            writes.writes += tally.writes
-            objs = [obj for name in ORGANIZATIONS for obj in await self._api.items(objects.sets(name))]
-            done = {Name(o["metadata"]["namespace"], o["metadata"]["name"]) for o in objs if objects.ready(o)}
-            missing = {name for name in wanted if name not in done}
-            if not missing:
-                return last, writes
+def _first_write(tally: Tally) -> float:
+    return min(write.begun for write in tally.counted() if write.code < 300)
 
-    async def _watches(self) -> int:
-        """How many watches the API server serves, to anyone."""
-        lines = (await self._api.text("/metrics")).splitlines()
-        running = [
-            line for line in lines if line.startswith("apiserver_longrunning_requests{") and 'verb="WATCH"' in line
-        ]
-        return int(sum(float(line.rsplit(" ", 1)[1]) for line in running))
+
+def _medians(figures: Figures) -> dict[str, float]:
+    return {key: statistics.median(values) for key, values in figures.items()}
+
+
+def _throughput(size: int, mid: Mapping[str, float]) -> list[Row]:
+    what = f"{size} sets, created while the operator is down → all ready"
+    start = mid[_START] - mid[_WORK]
+    return [
+        Row(
+            part=_PART,
+            what=f"{what}, {_WORK} on",
+            unit="sets/s",
+            ours=size / mid[_WORK],
+            floor=size / mid["floor"],
+            goal=goals.THROUGHPUT,
+        ),
+        Row(
+            part=_PART,
+            what=f"{what}, {_START} on",
+            unit="s",
+            ours=mid[_START],
+            floor=mid["floor"],
+            note=f"{start:.1f} s until its first write",
+            sets=size,
+            curve="operator started → all ready",
+        ),
+        Row(
+            part=_PART,
+            what=f"{size} sets: writes of each, mean",
+            unit="writes",
+            ours=mid["writes"] / size,
+            goal=goals.WRITES_NEW,
+        ),
+        Row(part=_PART, what=f"{size} sets: requests for each", unit="requests", ours=mid["requests"] / size, floor=2),
+        Row(
+            part=_PART,
+            what=f"{size} sets: processor time for each, of client, API server and etcd",
+            unit="ms",
+            ours=mid["processors"] / size * 1e3,
+            floor=mid["floor: processors"] / size * 1e3,
+            note=f"of the operator, with its start, {mid['processor'] / size * 1e3:.1f} ms",
+        ),
+    ]
+
+
+def _growth(least: int, most: int, mid: Mapping[int, Mapping[str, float]]) -> list[Row]:
+    """How much longer a set takes among many than among few; the floor has a growth of its own."""
+
+    def growth(key: str) -> float:
+        return mid[most][key] / most / (mid[least][key] / least)
+
+    what = f"time of a set among {most}, over that among {least}"
+    return [
+        Row(
+            part=_PART,
+            what=f"{what}, {_WORK} on",
+            unit="times",
+            ours=growth(_WORK),
+            floor=growth("floor"),
+            goal=goals.GROWTH,
+        ),
+        Row(part=_PART, what=f"{what}, {_START} on", unit="times", ours=growth(_START), floor=growth("floor")),
+    ]

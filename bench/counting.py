@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import objects
+from bench import furnish, goals, objects
 from bench.api import MERGE_PATCH, Api, side_by_side
 from bench.audit import AuditLog, Tally, Write
+from bench.goals import Goal
 from bench.objects import Name
 from bench.process import OperatorProcess
-from bench.report import Row, at_most
+from bench.rows import Row
 from kubelab import ControlPlane
 
 SETS = 30
@@ -20,61 +21,84 @@ RESYNC_SECONDS = 3
 _PART = "writes"
 # Every third set has no Deployment, every third has one, and every third has three.
 _BOUND = (0, 1, 3)
+_STILL = 4.0  # seconds without a write until a rollout is through
+
+Phases = dict[str, Tally]
 
 
 async def count(plane: ControlPlane, api: Api) -> tuple[list[Row], dict[str, Any]]:
     """Count the writes of each kind of work."""
-    await objects.furnish(plane, api)
+    await furnish.hub(plane, api, with_policy=False)
     audit = AuditLog(plane.audit_log)
-    wanted = objects.names("counted", SETS)
-    for name in wanted:  # a source for each, so that one can change alone
-        await api.send("POST", objects.secrets(name.organization), objects.source(name.organization, f"of-{name.name}"))
-    phases: dict[str, Tally] = {}
-    operator = OperatorProcess(plane)
-    try:
+    without, wanted = objects.names("without", SETS // 3), objects.names("counted", SETS)
+    for name in (*without, *wanted):  # a source for each, so that one can change alone
+        body = objects.source(name.organization, _source(name))
+        await api.send("POST", objects.secrets(name.organization), body)
+    phases: Phases = {}
+    async with OperatorProcess(plane) as operator:
         await operator.ready()
         await audit.settled()
-        for name in wanted:
-            await api.send("POST", objects.sets(name.organization), objects.secret_set(name, f"of-{name.name}"))
-        _, phases["new set"] = await audit.statuses(wanted)
-        phases["new set"].writes += (await audit.settled()).writes
+        phases["new, no policy"] = await _create(api, audit, without)
+        await furnish.policy(plane, api)
+        phases["new"] = await _create(api, audit, wanted)
         await _deploy(api, wanted)
-        await audit.settled(quiet=4.0)
-
-        await side_by_side(wanted, lambda name: _change(api, name))
-        phases["content change"] = await audit.settled(quiet=4.0)
-    finally:
-        await operator.stop()
+        await audit.settled(quiet=_STILL)
+        for phase, change in (("touched", _touch), ("no content", _describe), ("change", _change)):
+            await side_by_side(wanted, lambda name, change=change: change(api, name))  # type: ignore[misc]
+            phases[phase] = await audit.settled(quiet=_STILL)
 
     audit.skip()
+    everything = len(without) + len(wanted)
     async with OperatorProcess(plane, options=("--resync-seconds", str(RESYNC_SECONDS))) as operator:
         await operator.ready()
-        await operator.checked(SETS)
-        phases["restart of the operator"] = await audit.settled()
+        await operator.checked(everything)
+        phases["restart"] = await audit.settled()
         passes = await operator.passes()
         # Longer than the Region's status may lag behind, so that a write of it would be seen here.
         phases["resync"] = await audit.settled(at_least=12.0)
-        assert await operator.passes() >= passes + 2 * SETS, "no resync took place"
+        assert await operator.passes() >= passes + 2 * everything, "no resync took place"
 
-        await side_by_side(wanted, lambda name: api.send("DELETE", name.path))
+        await side_by_side((*without, *wanted), lambda name: api.send("DELETE", name.path))
         await _gone(api, wanted)
         phases["delete"] = await audit.settled()
-    return _rows(wanted, phases), {phase: _details(tally) for phase, tally in phases.items()}
+    return _rows(without, wanted, phases), {phase: _details(tally) for phase, tally in phases.items()}
 
 
-async def _deploy(api: Api, wanted: list[Name]) -> None:
+# --- what is done to sets
+
+
+async def _create(api: Api, audit: AuditLog, wanted: Sequence[Name]) -> Tally:
+    for name in wanted:
+        await api.send("POST", objects.sets(name.organization), objects.secret_set(name, _source(name)))
+    _, tally = await audit.statuses(wanted)
+    tally.writes += (await audit.settled()).writes
+    return tally
+
+
+async def _deploy(api: Api, wanted: Sequence[Name]) -> None:
     for number, name in enumerate(wanted):
         for copy in range(_BOUND[number % 3]):
             body = objects.deployment(name.target, f"{name.name}-{copy}", name.name)
             await api.send("POST", objects.deployments(name.target), body)
 
 
+async def _touch(api: Api, name: Name) -> None:
+    """Applied again, with nothing in it that counts: the same values, and a label that is nobody's."""
+    marked = {"metadata": {"labels": {"touched": "yes"}}}
+    await api.send("PATCH", _source_path(name), {**marked, "data": objects.source_data(0)}, MERGE_PATCH)
+    await api.send("PATCH", name.path, marked, MERGE_PATCH)
+
+
+async def _describe(api: Api, name: Name) -> None:
+    """A new generation of the set, with the same content."""
+    await api.send("PATCH", name.path, {"spec": {"description": "described"}}, MERGE_PATCH)
+
+
 async def _change(api: Api, name: Name) -> None:
-    path = f"{objects.secrets(name.organization)}/of-{name.name}"
-    await api.send("PATCH", path, {"data": objects.source_data(1)}, MERGE_PATCH)
+    await api.send("PATCH", _source_path(name), {"data": objects.source_data(1)}, MERGE_PATCH)
 
 
-async def _gone(api: Api, wanted: list[Name]) -> None:
+async def _gone(api: Api, wanted: Sequence[Name]) -> None:
     deadline = time.monotonic() + 60
     while any([await api.items(objects.sets(name)) for name in {name.organization for name in wanted}]):
         if time.monotonic() > deadline:
@@ -82,43 +106,70 @@ async def _gone(api: Api, wanted: list[Name]) -> None:
         await asyncio.sleep(0.2)
 
 
-def _rows(wanted: list[Name], phases: dict[str, Tally]) -> list[Row]:
-    change = phases["content change"]
-    unbound = [name for number, name in enumerate(wanted) if _BOUND[number % 3] == 0]
-    patched = [len(_of(change.of("deployments"), [name])) for name in wanted]
-    beyond = max(abs(made - _BOUND[number % 3]) for number, made in enumerate(patched))
+def _source(name: Name) -> str:
+    return f"of-{name.name}"
+
+
+def _source_path(name: Name) -> str:
+    return f"{objects.secrets(name.organization)}/{_source(name)}"
+
+
+# --- what came of it
+
+
+def _rows(without: Sequence[Name], wanted: Sequence[Name], phases: Phases) -> list[Row]:
+    def most(what: str, phase: str, names: Sequence[Name], goal: Goal) -> Row:
+        return _row(f"{what}, most of {len(names)}", _most(phases[phase].counted(), names), goal)
+
+    def all_of(what: str, phase: str, goal: Goal) -> Row:
+        return _row(what, len(phases[phase].counted()), goal)
+
+    change = phases["change"]
+    bound = dict(zip(wanted, _BOUND * len(wanted), strict=False))
+    patched = {name: len(_of(change.of("deployments"), [name])) for name in wanted}
+    after = max(len(_of(change.of("secretsets/status"), [name])) - 1 for name in wanted)
+    refused = sum(write.code >= 400 for tally in phases.values() for write in tally.counted())
     return [
-        at_most(_PART, "new set", "writes", _most(phases["new set"].counted(), wanted), 3),
-        at_most(_PART, "content change, nothing bound", "writes", _most(change.counted(), unbound), 2),
-        at_most(_PART, "content change: Secret", "writes", _most(change.of("secrets"), wanted), 1),
-        Row(
-            part=_PART,
-            what="content change: patches of a bound Deployment, off by",
-            unit="writes",
-            ours=beyond,
-            limit="1 each",
-            met=beyond == 0,
+        most("new set", "new", wanted, goals.WRITES_NEW),
+        most("new set, without the admission policy", "new, no policy", without, goals.WRITES_NEW_WITHOUT_POLICY),
+        most("content change, nothing bound", "change", [n for n in wanted if not bound[n]], goals.WRITES_CHANGE),
+        _row(
+            "content change with 0, 1 and 3 bound: beside a patch of each, until its status is written",
+            max(_until_status(change, name) - patched[name] for name in wanted),
+            goals.WRITES_CHANGE,
         ),
-        at_most(
-            _PART, "rollout: status writes of a set in 1 s", "writes", change.most_within("secretsets/status", 0.95), 1
+        _row(
+            "content change: patches of a set's bound Deployments, off by",
+            max(abs(made - bound[name]) for name, made in patched.items()),
+            goals.EACH_ONCE,
         ),
-        at_most(_PART, f"resync of {SETS} sets", "writes", len(phases["resync"].counted()), 0),
-        at_most(
-            _PART,
-            f"restart of the operator, {SETS} sets",
-            "writes",
-            len(phases["restart of the operator"].counted()),
-            0,
+        _row("rollout: further status writes of a set, in all", after),
+        _row(
+            "rollout: status writes of a set in 1 s",
+            change.most_within("secretsets/status", 0.95),
+            goals.WRITES_ROLLOUT,
         ),
-        at_most(_PART, "delete", "writes", _most(phases["delete"].counted(), wanted), 2),
-        at_most(
-            _PART,
-            "attempts that the API server refused",
-            "writes",
-            sum(write.code >= 400 for tally in phases.values() for write in tally.counted()),
-            0,
-        ),
+        all_of(f"no-op: {len(wanted)} sets and sources touched", "touched", goals.WRITES_TOUCHED),
+        most("no-op: new generation, same content", "no content", wanted, goals.WRITES_NO_CONTENT),
+        all_of(f"resync of {len(without) + len(wanted)} sets", "resync", goals.WRITES_RESYNC),
+        all_of(f"restart of the operator, {len(without) + len(wanted)} sets", "restart", goals.WRITES_RESTART),
+        most("delete", "delete", wanted, goals.WRITES_DELETE),
+        _row("attempts that the API server refused", refused, goals.WRITES_REFUSED),
     ]
+
+
+def _row(what: str, ours: int, goal: Goal | None = None) -> Row:
+    return Row(part=_PART, what=what, unit="writes", ours=ours, goal=goal)
+
+
+def _until_status(tally: Tally, name: Name) -> int:
+    """Writes for a set but those to Deployments until its first status; with those to Deployments, whenever they came.
+
+    What its rollouts let a status say later belongs to them.
+    """
+    of_set = _of(tally.counted(), [name])
+    told = min(write.at for write in of_set if write.resource == "secretsets/status")
+    return sum(write.resource == "deployments" or write.at <= told for write in of_set)
 
 
 def _of(writes: Iterable[Write], names: Iterable[Name]) -> list[Write]:
@@ -130,8 +181,7 @@ def _of(writes: Iterable[Write], names: Iterable[Name]) -> list[Write]:
 def _most(writes: Iterable[Write], names: Iterable[Name]) -> int:
     """The most writes that there were for one of these sets."""
     kept = list(writes)
-    count_of: Callable[[Name], int] = lambda name: len(_of(kept, [name]))  # noqa: E731
-    return max(map(count_of, names))
+    return max(len(_of(kept, [name])) for name in names)
 
 
 def _details(tally: Tally) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The floor: the operator's writes without an operator, sent by the bare client as fast as it can.
 
+Of a new set that is a pair: POST of the managed Secret, PUT of the set's status. Where no admission policy puts the
+finalizer on, a PATCH of it comes before them.
+
 Bodies are those that the operator wrote for a set of the same shape, with other names: what the API server has to
 decode, check and store is the same to a few bytes. No read is sent, nothing is decided, nothing is watched.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from bench import objects
@@ -49,17 +53,18 @@ class Floor:
         return body
 
     async def deliver(self, obj: dict[str, Any]) -> None:
-        """The three writes of one new set, given as the answer to its creation."""
+        """The writes of one new set, given as the answer to its creation."""
         meta = obj["metadata"]
         name = Name(meta["namespace"], meta["name"])
-        patch = [
-            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
-            {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
-        ]
-        fresh = await self._api.send("PATCH", name.path, patch, JSON_PATCH)
+        if not meta.get("finalizers"):
+            patch = [
+                {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+                {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+                {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
+            ]
+            obj = await self._api.send("PATCH", name.path, patch, JSON_PATCH)
         await self._api.send("POST", objects.secrets(name.target), self.secret(name))
-        await self._api.send("PUT", f"{name.path}/status", {**fresh, "status": self._status})
+        await self._api.send("PUT", f"{name.path}/status", {**obj, "status": self._status})
 
     async def create(self, name: Name) -> dict[str, Any]:
         """Create a set as a user does; that is no write of the operator."""
@@ -68,17 +73,27 @@ class Floor:
         )
         return created
 
-    async def after(self, wanted: list[Name]) -> float:
-        """Seconds for the writes of sets that were created before."""
+    async def after_one(self, created: dict[str, Any]) -> float:
+        """Seconds for the writes of one set that was created before."""
+        started = time.perf_counter()
+        await self.deliver(created)
+        return time.perf_counter() - started
+
+    async def create_all(self, wanted: Sequence[Name]) -> list[dict[str, Any]]:
+        """Create sets, and return them."""
         made: list[dict[str, Any]] = []
 
         async def one(name: Name) -> None:
             made.append(await self.create(name))
 
         await side_by_side(wanted, one)
+        return made
+
+    async def after(self, made: Sequence[dict[str, Any]]) -> float:
+        """Seconds for the writes of sets that were created before."""
         return await side_by_side(made, self.deliver)
 
-    async def meanwhile(self, wanted: list[Name]) -> float:
+    async def meanwhile(self, wanted: Sequence[Name]) -> float:
         """Seconds from the first creation to the last write, when sets are created while others are delivered."""
         created: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -100,14 +115,10 @@ class Floor:
         await asyncio.gather(*workers, return_exceptions=True)
         return seconds
 
-    async def restart(self, name: Name, deployment: str, turn: int) -> float:
-        """Seconds for the two writes of a change of content: the Secret, and the template of one Deployment."""
+    async def patch(self, name: Name, deployment: str, turn: int) -> float:
+        """Seconds for the one write of a restart: the patch of a Deployment."""
+        body = objects.restarted(name.name, f"{turn}-0123abcd")
+        path = f"{objects.deployments(name.target)}/{deployment}"
         started = time.perf_counter()
-        body = {**self.secret(name), "data": {"API_KEY": objects.source_data(turn)["api-key"]}}
-        await self._api.send("PUT", name.secret_path, body)
-        patch = {
-            "metadata": {"annotations": {f"wave.secretset.dev/{name.name}": f"{turn}-0123abcd"}},
-            "spec": {"template": {"metadata": {"annotations": {"secretset.dev/restarted-for": f"{turn}-0123abcd"}}}},
-        }
-        await self._api.send("PATCH", f"{objects.deployments(name.target)}/{deployment}", patch, MERGE_PATCH)
+        await self._api.send("PATCH", path, body, MERGE_PATCH)
         return time.perf_counter() - started

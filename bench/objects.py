@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from bench.api import Api, side_by_side
-from kubelab import ControlPlane
+from bench.api import CONCURRENCY, MERGE_PATCH, Api, side_by_side
 
 GROUP = "/apis/secretset.dev/v1alpha1"
 REGION = "bench"
 OPERATOR_NAMESPACE = "secretset-system"
-ORGANIZATIONS = tuple(f"org-{number}" for number in range(10))
-CRDS = Path(__file__).resolve().parents[1] / "crds"
+
+
+def organizations(count: int) -> tuple[str, ...]:
+    """So many organizations; those of a smaller number are among them."""
+    return tuple(f"org-{number}" for number in range(count))
+
+
+ORGANIZATIONS = organizations(10)
 
 
 class Name(NamedTuple):
@@ -53,9 +58,9 @@ def deployments(namespace: str) -> str:
     return f"/apis/apps/v1/namespaces/{namespace}/deployments"
 
 
-def names(prefix: str, count: int) -> list[Name]:
-    """Names of sets, dealt out to the organizations in turn."""
-    return [Name(ORGANIZATIONS[i % len(ORGANIZATIONS)], f"{prefix}-{i:05}") for i in range(count)]
+def names(prefix: str, count: int, among: Sequence[str] = ORGANIZATIONS) -> list[Name]:
+    """Names of sets, dealt out to organizations in turn."""
+    return [Name(among[i % len(among)], f"{prefix}-{i:05}") for i in range(count)]
 
 
 def source_data(turn: int) -> dict[str, str]:
@@ -113,33 +118,36 @@ def ready(obj: dict[str, Any]) -> bool:
     return status.get("phase") == "ready" and status.get("observedGeneration") == obj["metadata"]["generation"]
 
 
-async def furnish(plane: ControlPlane, api: Api) -> None:
-    """Make everything that must be there before the operator starts."""
-    files = [str(file) for file in sorted(CRDS.glob("*.yaml")) if file.name != "kustomization.yaml"]
-    plane.kubectl("apply", "--server-side", "-f", ",".join(files))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-    spaces = [OPERATOR_NAMESPACE, *ORGANIZATIONS, *(Name(name, "").target for name in ORGANIZATIONS)]
-    for space in spaces:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
-        await api.send("POST", "/api/v1/namespaces", body)
-    for organization in ORGANIZATIONS:
-        await api.send("POST", secrets(organization), source(organization))
-    region = {"apiVersion": "secretset.dev/v1alpha1", "kind": "Region", "metadata": {"name": REGION}, "spec": {}}
-    await api.send("POST", f"{GROUP}/regions", region)
+def restarted(set_name: str, told: str) -> dict[str, Any]:
+    """A patch as the operator's that restarts a Deployment: of its own marks, and of the pods' template."""
+    return {
+        "metadata": {"annotations": {f"wave.secretset.dev/{set_name}": told}},
+        "spec": {"template": {"metadata": {"annotations": {"secretset.dev/restarted-for": told}}}},
+    }
 
 
-async def create_sets(api: Api, wanted: list[Name]) -> float:
-    """Create sets as a pipeline would, eight at a time; return the seconds."""
-    return await side_by_side(wanted, lambda name: api.send("POST", sets(name.organization), secret_set(name)))
+async def not_ready(api: Api, wanted: Collection[Name]) -> set[Name]:
+    """Those of some sets that are not ready now."""
+    missing = set(wanted)
+    for organization in {name.organization for name in wanted}:
+        async for page in api.pages(sets(organization)):
+            done = (obj["metadata"] for obj in page if ready(obj))
+            missing -= {Name(meta["namespace"], meta["name"]) for meta in done}
+    return missing
 
 
-async def wipe(api: Api, wanted: list[Name]) -> None:
-    """Take sets and their Secrets away without the operator, which must not run."""
+async def create_sets(api: Api, wanted: Sequence[Name], width: int = CONCURRENCY) -> float:
+    """Create sets as a pipeline would, so many at a time; return the seconds."""
+    return await side_by_side(wanted, lambda name: api.send("POST", sets(name.organization), secret_set(name)), width)
 
-    async def one(name: Name) -> None:
-        await api.send("DELETE", name.path)
-        await api.send("PATCH", name.path, {"metadata": {"finalizers": []}}, "application/merge-patch+json")
 
-    await side_by_side(wanted, one)
-    for organization in ORGANIZATIONS:
+async def wipe(api: Api, wanted: Sequence[Name]) -> None:
+    """Take sets, and all Secrets of their organizations, away without the operator, which must not run."""
+    free: dict[str, Any] = {"metadata": {"finalizers": []}}
+    await side_by_side(wanted, lambda name: api.send("PATCH", name.path, free, MERGE_PATCH), 2 * CONCURRENCY)
+
+    async def one(organization: str) -> None:
+        await api.send("DELETE", sets(organization))
         await api.send("DELETE", secrets(Name(organization, "").target))
+
+    await side_by_side(sorted({name.organization for name in wanted}), one)

@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 from kubelab import ControlPlane
 
 _PR_SET_PDEATHSIG = 1
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 class OperatorProcess:
@@ -29,25 +29,35 @@ class OperatorProcess:
         plane: its hub.
         options: more of its command line.
         quiet: seconds without a further change before restarts begin; None for what the operator ships with.
+        kubeconfig: whose rights it has on the hub; None for the administrator's.
 
     Attributes:
         started: when it was started, in seconds since the epoch.
     """
 
-    def __init__(self, plane: ControlPlane, *, options: tuple[str, ...] = (), quiet: float | None = 0.0) -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        *,
+        options: tuple[str, ...] = (),
+        quiet: float | None = 0.0,
+        kubeconfig: Path | None = None,
+    ) -> None:
         command = [str(Path(sys.executable).with_name("secretset")), "operator", "--log-format", "json"]
-        command += ["--kubeconfig", str(plane.kubeconfig), "--namespace", "secretset-system"]
+        command += ["--kubeconfig", str(kubeconfig or plane.kubeconfig), "--namespace", "secretset-system"]
         # What is wiped between two measurements is no accident.
         command += ["--port", "0", "--deletion-burst", "1000000", *options]
         if quiet is not None:
             command += ["--quiet-seconds", str(quiet)]
-        self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed by stop)
+        self._log = tempfile.NamedTemporaryFile("rb")  # noqa: SIM115  (closed by stop)
         self.started = time.time()
-        self._process = subprocess.Popen(
-            command,
-            stderr=self._log,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread of ours holds a lock here)
-        )
+        # Opened anew, to append: with a file that is also read from, each reading would move where it writes next.
+        with Path(self._log.name).open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stderr=log,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread of ours holds a lock here)
+            )
         self._address = ""
 
     async def __aenter__(self) -> Self:
@@ -68,7 +78,8 @@ class OperatorProcess:
             serving: wait for its first word on whether a region can be used as well; until then a set only waits.
         """
         deadline = time.monotonic() + _START_SECONDS
-        while not (self._logged("ready") and (self._logged("region") or not serving)):
+        wanted = ("listening", "ready", "region")[: 3 if serving else 2]
+        while not all(map(self._logged, wanted)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the operator did not start: {self.log()[-2000:]}")
             await asyncio.sleep(0.02)
@@ -120,18 +131,25 @@ class OperatorProcess:
         return at - self.started
 
     def pss(self) -> float:
-        """Proportional set size in MiB: what the process costs, shared pages by their share."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("no Pss in smaps_rollup")
+        """Proportional set size in MB (10^6 bytes): what the process costs, shared pages by their share."""
+        return self._rollup("Pss")
+
+    def rss(self) -> float:
+        """Resident set size in MB: shared pages as if they were its own. What an operator costs that is alone."""
+        return self._rollup("Rss")
 
     def peak(self) -> float:
-        """The largest resident set that it ever had, in MiB."""
+        """The largest resident set that it ever had, in MB."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+                return int(line.split()[1]) * 1024 / 1e6
         raise RuntimeError("no VmHWM in status")
+
+    def _rollup(self, name: str) -> float:
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise RuntimeError(f"no {name} in smaps_rollup")
 
     def _logged(self, event: str) -> dict[str, str]:
         for line in self.log().splitlines():

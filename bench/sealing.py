@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
 
-from bench.report import Row, at_most, at_most_times
+from bench import goals
+from bench.rows import Row
 from secretset.domain.names import VALUE_MAX_BYTES, Kind
 from secretset.domain.sealing import Opener, Place, PrivateKey, new_seed
 
@@ -26,8 +27,6 @@ SHORT = 64
 MANY = 10_000
 _PART = "sealing"
 _BLOCK = 20
-_TIMES = 1.3
-_SECONDS = 2.0
 _PLACE = Place("5d0c2f1e-installation", Kind.SECRET_SET, "acme", "support-bot", "OPENAI_API_KEY")
 _INFO = b"secretset.dev"
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
@@ -43,7 +42,7 @@ def measure(*, rounds: int) -> list[Row]:
 
     def row(what: str, ours: Callable[[], object], floor: Callable[[], object]) -> Row:
         seconds = _by_turns(ours, floor, rounds)
-        return at_most_times(_PART, what, "µs", seconds[0] * 1e6, seconds[1] * 1e6, _TIMES)
+        return Row(part=_PART, what=what, unit="µs", ours=seconds[0] * 1e6, floor=seconds[1] * 1e6, goal=goals.SEALING)
 
     short, long = bytes(SHORT), bytes(VALUE_MAX_BYTES)
     short_text, long_text = key.public.seal(_PLACE, short), key.public.seal(_PLACE, long)
@@ -71,7 +70,8 @@ def measure(*, rounds: int) -> list[Row]:
     ]
     texts = [key.public.seal(_PLACE, number.to_bytes(SHORT, "big")) for number in range(MANY)]
     seconds = statistics.median(_open_all(opener, texts) for _ in range(rounds))
-    return [*rows, at_most(_PART, f"open {MANY} values", "s", seconds, _SECONDS)]
+    many = Row(part=_PART, what=f"open {MANY} values", unit="s", ours=seconds, goal=goals.OPEN_MANY)
+    return [*rows, many]
 
 
 def _bare(seed: bytes) -> MLKEM768X25519PrivateKey:
