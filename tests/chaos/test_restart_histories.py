@@ -3,7 +3,8 @@
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from unit.test_restart_properties import OneSet, TwoSets, profile
+from unit.histories import profile
+from unit.test_restart_properties import OneSet, TwoSets
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
