@@ -8,12 +8,14 @@ from harness.away import Away
 from harness.faulty import FaultyServer
 from harness.hub import start_hub
 from harness.manifests import (
+    REGIONAL_BINDING,
     decoded,
     env_from,
     env_key,
     grant,
     kubeconfig_ref,
     namespace,
+    organization_role,
     region,
     regional_role,
     value_from,
@@ -35,6 +37,7 @@ from harness.waiting import SOON, eventually, holds
 
 __all__ = [
     "OPERATOR_ACCOUNT",
+    "REGIONAL_BINDING",
     "ROOT",
     "SOON",
     "USER",
@@ -57,6 +60,7 @@ __all__ = [
     "kubeconfig_ref",
     "kubeconfig_secret",
     "namespace",
+    "organization_role",
     "region",
     "regional_role",
     "start_hub",

@@ -10,6 +10,7 @@ from typing import Any
 from harness.manifests import decoded, env_from, grant, kubeconfig_ref, namespace, regional_role, value_from
 from harness.org import Org, kubeconfig_secret
 from harness.process import OPERATOR_ACCOUNT, USER, described, writes
+from harness.rights_log import STAND_INS
 from harness.waiting import eventually, holds
 from kubelab.plane import ControlPlane
 
@@ -37,9 +38,9 @@ class Away(Org):
 
     def prepare(self, cluster: ControlPlane) -> None:
         """The organization's namespace, and the operator's role in it, in a cluster."""
-        objects = [namespace(self.name), regional_role(self.name)]
+        objects = [namespace(self.name), *regional_role(self.name)]
         if self.user != USER:
-            objects.append(grant(self.user, "secretset-regional-namespace", self.name))
+            objects.append(grant(self.user, "secretset-regional-namespace", self.name, kind="Role"))
             objects.append(grant(self.user, "secretset-operator-region"))
         cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
@@ -47,7 +48,7 @@ class Away(Org):
         """A kubeconfig of the operator in a cluster."""
         if self.user == USER:
             return cluster.service_account_kubeconfig(*OPERATOR_ACCOUNT)
-        return cluster.kubeconfig_for(self.user)
+        return cluster.kubeconfig_for(self.user, [STAND_INS])
 
     def use(self, kubeconfig: Path) -> None:
         """Have the region use this kubeconfig."""
@@ -121,7 +122,7 @@ class Away(Org):
     def conditions(self) -> Mapping[str, str]:
         """Type to status of the Region's conditions that are about the link."""
         found = self.region_status().get("conditions") or ()
-        return {each["type"]: each["status"] for each in found if each["type"] != "BindPolicy"}
+        return {each["type"]: each["status"] for each in found if each["type"] in {"Reachable", "Authorized"}}
 
     def region_events(self) -> list[tuple[str, str]]:
         """(reason, message) of the events on the Region, oldest first."""

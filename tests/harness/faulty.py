@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from harness.loop import LoopThread
+from harness.serving import listen, serving_context
 from kubelab import kubeconfig, pki
 
 # Stands in every answer that is a fault; it must turn up in no status, event or log.
@@ -100,7 +99,7 @@ class FaultyServer:
         self.port = 0
         self._requests: list[Request] = []
         self._authority = pki.Authority.create("in-distress")
-        self._tls = _serving_context(self._authority.serving(valid_seconds=valid_seconds))
+        self._tls = serving_context(self._authority.serving(valid_seconds=valid_seconds))
         self._loop: LoopThread | None = None
         self._runner: web.AppRunner | None = None
 
@@ -142,23 +141,11 @@ class FaultyServer:
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
-        self.port = int(self._runner.addresses[0][1])
+        self._runner, self.port = await listen(app, self._tls)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self._requests.append(Request(time.monotonic(), request.method, request.path))
         return await self.fault.answer(request)
-
-
-def _serving_context(pair: pki.KeyPair) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    with tempfile.TemporaryDirectory() as folder:  # the only way in is by files
-        pki.save(Path(folder), "serving", pair)
-        context.load_cert_chain(Path(folder) / "serving.crt", Path(folder) / "serving.key")
-    return context
 
 
 def _granted(review: dict[str, Any]) -> dict[str, Any]:

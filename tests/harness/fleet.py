@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from harness.manifests import decoded, env_from, namespace, regional_role, value_from
+from harness.manifests import decoded, env_from, namespace, organization_role, regional_role, value_from
 from harness.org import Org
-from harness.process import ROOT, OperatorProcess, described
+from harness.process import OperatorProcess, described
+from harness.rights_log import STAND_INS
 from harness.waiting import eventually
 from kubelab.plane import ControlPlane
 from secretset.domain.replicas import Replica, owner
@@ -45,7 +46,7 @@ class Fleet:
         self.processes: dict[str, OperatorProcess] = {}
 
     def make(self, name: str, *flags: str, code: str | None = None) -> OperatorProcess:
-        config = self.plane.kubeconfig_for(user(name), [GROUP])
+        config = self.plane.kubeconfig_for(user(name), [GROUP, STAND_INS])
         flags = ("--replica", name, "--quiet-seconds", "0.4", "--max-wait-seconds", "6", *flags)
         return OperatorProcess(self.plane, *flags, kubeconfig=config, code=code)
 
@@ -119,13 +120,11 @@ class Spread(Org):
     def __init__(self, fleet: Fleet, name: str, abroad: ControlPlane) -> None:
         super().__init__(fleet.plane, name, [])
         self.abroad = abroad
-        organization = yaml.safe_load((ROOT / "deploy/organization.yaml").read_text())
-        organization["metadata"]["namespace"] = name
-        objects = [namespace(name), for_group(organization)]
+        objects = [namespace(name), *map(for_group, organization_role(name))]
         for each in ON_HUB:
-            objects += [namespace(f"{name}-{each}"), for_group(regional_role(f"{name}-{each}"))]
+            objects += [namespace(f"{name}-{each}"), *map(for_group, regional_role(f"{name}-{each}"))]
         self.apply(*objects)
-        abroad.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([namespace(name), regional_role(name)]))
+        abroad.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([namespace(name), *regional_role(name)]))
         self.source()
 
     def deliver(self, restart: dict[str, Any] | None = None) -> None:
@@ -224,9 +223,10 @@ class Spread(Org):
         until_empty(lambda: self.lacking(value, revision), seconds=seconds)
 
 
-def for_group(binding: dict[str, Any]) -> dict[str, Any]:
+def for_group(obj: dict[str, Any]) -> dict[str, Any]:
+    """What is bound to an account, bound to the replicas too; other objects as they are."""
     subject = {"kind": "Group", "name": GROUP, "apiGroup": "rbac.authorization.k8s.io"}
-    return {**binding, "subjects": [*binding["subjects"], subject]}
+    return {**obj, "subjects": [*obj["subjects"], subject]} if "subjects" in obj else obj
 
 
 def until_empty(wrong: Callable[[], dict[str, Any]], *, seconds: float) -> None:

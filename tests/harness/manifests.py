@@ -10,12 +10,24 @@ import yaml
 
 from harness.process import ROOT
 
+REGIONAL_BINDING = "secretset-operator-region"
 
-def regional_role(namespace: str) -> dict[str, Any]:
-    """What lets the operator work in a regional namespace, as deploy/ has it."""
-    role: dict[str, Any] = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
-    role["metadata"]["namespace"] = namespace
-    return role
+
+def regional_role(namespace: str) -> list[dict[str, Any]]:
+    """What lets the operator work in a regional namespace, as deploy/ has it: a Role, and its RoleBinding."""
+    return _of_namespace("regional-namespace", namespace)
+
+
+def organization_role(namespace: str) -> list[dict[str, Any]]:
+    """What lets the operator read sources in an organization, likewise."""
+    return _of_namespace("organization", namespace)
+
+
+def _of_namespace(file: str, namespace: str) -> list[dict[str, Any]]:
+    found = list(yaml.safe_load_all((ROOT / f"deploy/{file}.yaml").read_text()))
+    for each in found:
+        each["metadata"]["namespace"] = namespace
+    return found
 
 
 def namespace(name: str) -> dict[str, Any]:
@@ -23,14 +35,14 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def grant(user: str, role: str, namespace: str | None = None) -> dict[str, Any]:
-    """A binding of a ClusterRole to a user, in a namespace or in the whole cluster."""
+def grant(user: str, role: str, namespace: str | None = None, *, kind: str = "ClusterRole") -> dict[str, Any]:
+    """A binding of a role to a user, in a namespace or in the whole cluster."""
     api, scope = "rbac.authorization.k8s.io", {"namespace": namespace} if namespace else {}
     return {
         "apiVersion": f"{api}/v1",
         "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
         "metadata": {"name": f"{user}-{role}", **scope},
-        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
+        "roleRef": {"apiGroup": api, "kind": kind, "name": role},
         "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
     }
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from harness.manifests import decoded, kubeconfig_ref, namespace, region, value_from
-from harness.process import ROOT, described, writes
+from harness.manifests import decoded, kubeconfig_ref, namespace, organization_role, region, regional_role, value_from
+from harness.process import described, writes
 from harness.waiting import eventually
 from kubelab.plane import ControlPlane
 
@@ -36,10 +36,7 @@ class Org:
     def create(self) -> Org:
         """Namespaces, and the operator's roles in them."""
         documents = [namespace(self.name), namespace(self.regional)]
-        organization = yaml.safe_load((ROOT / "deploy/organization.yaml").read_text())
-        regional = yaml.safe_load((ROOT / "deploy/regional-namespace.yaml").read_text())
-        organization["metadata"]["namespace"], regional["metadata"]["namespace"] = self.name, self.regional
-        self.apply(*documents, organization, regional)
+        self.apply(*documents, *organization_role(self.name), *regional_role(self.regional))
         return self
 
     def apply(self, *objects: Manifest) -> None:
@@ -192,14 +189,16 @@ class Org:
 
     def restarts(self, name: str, kind: str = "deployment") -> int:
         """How often the operator restarted a workload in the regional namespace."""
-        mine = [event for event in writes(self.plane) if event["responseStatus"]["code"] < 300]
-        regional = [event for event in mine if event["objectRef"].get("namespace") == self.regional]
-        return described(regional).count(f"patch {kind.lower()}s {name}")
+        return self.writes(self.regional, done=True).count(f"patch {kind.lower()}s {name}")
 
-    def writes(self) -> list[str]:
-        """What the operator wrote in this organization and its regional namespace, in order."""
-        mine = {self.name, self.regional}
-        return described([event for event in writes(self.plane) if event["objectRef"].get("namespace") in mine])
+    def writes(self, *namespaces: str, done: bool = False) -> list[str]:
+        """What the operator wrote in this organization and its regional namespace, in order.
+
+        Those that a server refused are among them, a conflict for one, unless only what was ``done`` is asked for.
+        """
+        mine = namespaces or (self.name, self.regional)
+        events = [event for event in writes(self.plane) if event["objectRef"].get("namespace") in mine]
+        return described([event for event in events if not done or event["responseStatus"]["code"] < 300])
 
 
 @contextmanager

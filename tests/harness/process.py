@@ -85,9 +85,10 @@ class OperatorProcess:
             eventually(lambda: self._count_ready() > already, f"readiness of secretset {self._command}", seconds=30)
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """SIGTERM; returns the exit code. Who was held still, by a test that failed meanwhile, goes on to hear it."""
         process = self._running()
         process.terminate()
+        self.resume()
         return self._ended(process)
 
     def ends(self) -> int:

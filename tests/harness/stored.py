@@ -28,7 +28,15 @@ def in_etcd(plane: ControlPlane, since: int) -> Iterator[tuple[str, bytes]]:
     with _asked(plane, "/v3/kv/range", _ALL) as response:
         found = json.load(response)
     yield from map(_decoded, found["kvs"])
-    until = int(found["header"]["revision"])
+    for _, key, content in history(plane, since, int(found["header"]["revision"])):
+        yield key, content
+
+
+def history(plane: ControlPlane, since: int, until: int) -> Iterator[tuple[int, str, bytes]]:
+    """Revision, key and content of each write after one revision, up to another; of a deletion the content is empty.
+
+    What etcd has forgotten is left out.
+    """
     while since < until:
         with _asked(plane, "/v3/watch", {"create_request": {**_ALL, "start_revision": since + 1}}) as response:
             for line in response:
@@ -38,7 +46,7 @@ def in_etcd(plane: ControlPlane, since: int) -> Iterator[tuple[str, bytes]]:
                     break
                 for event in result.get("events", ()):
                     since = int(event["kv"]["mod_revision"])
-                    yield _decoded(event["kv"])
+                    yield since, *_decoded(event["kv"])
                 if since >= until:
                     break
 

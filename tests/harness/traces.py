@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+import secrets
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Unpack
 from urllib.parse import quote, quote_plus
 
+from harness.rights_log import READERS, collect
 from harness.stored import in_etcd
+from kubelab.options import OptionFields
 from kubelab.plane import ControlPlane
+from kubelab.pytest_plugin import ControlPlanes
 
 _WORD = 8
 # So many bytes hold a whole aligned word wherever they stand.
@@ -21,6 +27,11 @@ SHORTEST = 2 * _WORD - 1
 _GO = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 # Those of tests and of regions; the operator's own are looked through.
 _SECRETS, _OWN_SECRETS = "/registry/secrets/", "/registry/secrets/secretset-system/secretset-"
+
+# Where a value stands on purpose.
+_LURE = "etcd: /registry/configmaps/default/lure"
+# What Kubernetes' logging conventions call the level of debugging.
+_DEBUG = "--v=4"
 
 Place = tuple[str, bytes]
 
@@ -109,6 +120,46 @@ def of_plane(plane: ControlPlane) -> Iterator[Place]:
     for path in (*plane.data_dir.iterdir(), *plane.data_dir.glob("logs/*")):
         if path.is_file():
             yield f"{path.parent.name}/{path.name}", path.read_bytes()
+
+
+@contextmanager
+def looked_through(start: ControlPlanes, canaries: Sequence[str]) -> Iterator[ControlPlanes]:
+    """Start planes whose API servers log as for debugging; look through them at the end for values of whatever test.
+
+    All have an audit log, from which is collected at the end what the chart's accounts did.
+
+    One value is put there on purpose: that it is found shows that it is looked for.
+    """
+    planes: list[ControlPlane] = []
+
+    def begin(wanted: int | Sequence[str], **options: Unpack[OptionFields]) -> list[ControlPlane]:
+        options["extra_apiserver_args"] = (_DEBUG, *options.get("extra_apiserver_args", ()))
+        options |= {"audit": True, "audit_reads": READERS}
+        started = start(wanted, **options)
+        planes.extend(started)
+        return started
+
+    yield begin
+    for plane in planes:
+        if plane.data_dir.exists():  # not stopped by its test
+            collect(plane)
+            _look_through(plane, canaries)
+
+
+def _look_through(plane: ControlPlane, canaries: Sequence[str]) -> None:
+    lure = f"canary-{secrets.token_urlsafe(24)}"
+    bait = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lure"}, "data": {"a": lure}}
+    plane.kubectl("create", "-n", "default", "-f", "-", input=json.dumps(bait))
+    traces = Traces([*canaries, lure])
+    found = {(where, value) for where, content in _all_of(plane) for value in traces.found(content)}
+    told = {(where, value[:10]) for where, value in found - {(_LURE, lure)}}
+    assert (_LURE, lure) in found
+    assert not told, f"values where none may be: {told}"
+
+
+def _all_of(plane: ControlPlane) -> Iterator[Place]:
+    yield from of_plane(plane)
+    yield from of_processes()
 
 
 def of_processes() -> Iterator[Place]:

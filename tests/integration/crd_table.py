@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from secretset.domain.sealing import TEXT_MIN
+
 Object = dict[str, Any]
 
 # Stands wherever a secret could; digits, so that it can be a string and a number. No message may show it.
 CANARY = "7239441058"
-SEALED = {"sealed": f"hpke1.{CANARY}"}
+SEALED = {"sealed": f"hpke1.{CANARY}".ljust(TEXT_MIN, "x")}
 REFERENCE = {"valueFrom": {"secretKeyRef": {"name": "source.v1", "key": "token"}}}
 
 PLAIN_TEXT = (
@@ -20,7 +22,7 @@ PLAIN_TEXT = (
     "or install the sealing webhook"
 )
 EXACTLY_ONE = "Invalid value: needs exactly one of sealed, valueFrom and value"
-NOT_SEALED = "Forbidden: must begin with 'hpke1.': make it with 'secretset seal'"
+NOT_SEALED = "Forbidden: must begin with 'hpke1.' and be 1,879 characters long at least: make it with 'secretset seal'"
 NOT_A_SECRET = "Forbidden: must be the name of a Secret: lower-case letters, digits, '-' and '.'"
 BAD_KEY = "spec.data: Invalid value: a key is 1 to 64 letters, digits, '_' and '-'"
 BAD_TEMPLATE = "the template knows {namespace} and {region} only"
@@ -57,7 +59,7 @@ def _object(kind: str, name: str, spec: Object) -> Object:
     return {"apiVersion": "secretset.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-def many(count: int, *, size: int = 10, value: Object | None = None) -> Object:
+def many(count: int, *, size: int = TEXT_MIN, value: Object | None = None) -> Object:
     """`count` values; sealed ones of `size` characters, unless a value is given."""
     return {f"KEY_{number}": value or {"sealed": "hpke1.".ljust(size, "x")} for number in range(count)}
 
@@ -105,9 +107,13 @@ def _value_rows(prefix: str, make: Callable[[Any], Object], path: str, cel: str)
     yield row("plain-and-reference", {"value": CANARY, **REFERENCE}, f"{cel}: {EXACTLY_ONE}")
     yield row("all-three", {"value": CANARY, **SEALED, **REFERENCE}, f"{cel}: {EXACTLY_ONE}")
     yield row("sealed-plain", {"sealed": CANARY}, f"{cel}.sealed: {NOT_SEALED}")
-    yield row("sealed-upper-case", {"sealed": f"HPKE1.{CANARY}"}, f"{cel}.sealed: {NOT_SEALED}")
-    yield row("sealed-after-space", {"sealed": f" hpke1.{CANARY}"}, f"{cel}.sealed: {NOT_SEALED}")
+    yield row(
+        "sealed-upper-case", {"sealed": SEALED["sealed"].replace("hpke1", "HPKE1")}, f"{cel}.sealed: {NOT_SEALED}"
+    )
+    yield row("sealed-after-space", {"sealed": f" {SEALED['sealed']}"}, f"{cel}.sealed: {NOT_SEALED}")
     yield row("sealed-empty", {"sealed": ""}, f"{cel}.sealed: {NOT_SEALED}")
+    yield row("sealed-prefixed", {"sealed": f"hpke1.0123456789abcdef.{CANARY}"}, f"{cel}.sealed: {NOT_SEALED}")
+    yield row("sealed-cut", {"sealed": SEALED["sealed"][:-1]}, f"{cel}.sealed: {NOT_SEALED}")
     yield row("plain-number", {"value": int(CANARY)}, f"{cel}.value: Forbidden: must be text: put the number in quotes")
     yield row("plain-fraction", {"value": float(f"0.{CANARY}")}, not_a("integer,string", "number", f"{path}.value"))
     yield row("plain-boolean", {"value": True}, not_a("integer,string", "boolean", f"{path}.value"))
@@ -217,8 +223,11 @@ def _set_rows() -> Iterator[Row]:
     for name, bad in (("dot", "a.b"), ("space", "A B"), ("equals", "A=B"), ("umlaut", "KÄY"), ("line", "A\n")):
         yield key(name, bad)
     yield key("empty", "")
-    yield Row("keys-256", secret_set(data=many(256)))
-    yield Row("keys-257", secret_set(data=many(257)), "spec.data: Too many: 257: must have at most 256 items")
+    yield Row("keys-256", secret_set(data=many(256, value=REFERENCE)))
+    yield Row("keys-256-sealed", secret_set(data=many(256)), only_server_side=True)
+    yield Row(
+        "keys-257", secret_set(data=many(257, value=REFERENCE)), "spec.data: Too many: 257: must have at most 256 items"
+    )
     yield Row(
         "keys-300",
         secret_set(data=many(300, value={"value": CANARY})),

@@ -126,9 +126,10 @@ def test_who_is_granted_nothing_lacks_all_in_the_order_asked(user: User) -> None
 
 
 def test_the_role_of_deploy_is_enough(plane: ControlPlane, user: User) -> None:
-    role = regional_role(user.namespace)
-    role["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user.name}]
-    plane.kubectl("apply", "-f", "-", input=json.dumps(role))
+    role, binding = regional_role(user.namespace)
+    binding["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user.name}]
+    for each in (role, binding):
+        plane.kubectl("apply", "-f", "-", input=json.dumps(each))
     user.comes_to_lack()
 
 

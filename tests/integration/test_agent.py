@@ -22,11 +22,14 @@ from harness import (
     guarded,
     holds,
     namespace,
+    organization_role,
     regional_role,
+    value_from,
     writes,
 )
 from harness.rolling import counts
 from kubelab.plane import ControlPlane
+from secretset.domain.names import API_VERSION
 
 SYSTEM = "secretset-system"
 
@@ -41,11 +44,11 @@ class Inside(Org):
         self.agent = f"secretset-agent-{self.region_name}"
         self.user = f"system:serviceaccount:{SYSTEM}:{self.agent}"
         text = (ROOT / "deploy/agent-hub.yaml").read_text().replace("eu-bank", self.region_name)
-        binding = yaml.safe_load((ROOT / "deploy/organization.yaml").read_text())
+        role, binding = organization_role(self.name)
         binding["metadata"] = {"name": self.agent, "namespace": self.name}
         binding["subjects"] = [{"kind": "ServiceAccount", "name": self.agent, "namespace": SYSTEM}]
-        self.apply(*yaml.safe_load_all(text), binding)
-        objects = [namespace(self.name), regional_role(self.name)]
+        self.apply(*yaml.safe_load_all(text), role, binding)
+        objects = [namespace(self.name), *regional_role(self.name)]
         cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
         self.region(self.region_name, cluster={"inCluster": True})
 
@@ -107,6 +110,18 @@ def test_a_region_that_is_served_from_inside(inside: Inside, operator: OperatorP
     inside.reaches("ready", "Synced")
     eventually(lambda: inside.tells() == served)
     assert decoded(inside.found()) == {"A": str(content["a"]).encode()}
+    pull = {"host": "ghcr.io", "username": "robot", "password": value_from("src", "a")}
+    meta = {"name": "pull", "namespace": inside.name}
+    inside.apply(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "ImagePullSecret",
+            "metadata": meta,
+            "spec": {"region": inside.region_name, **pull},
+        }
+    )
+    inside.reaches("ready", "Synced", name="pull", kind="imagepullsecret")
+    inside.kubectl("delete", "imagepullsecret", "pull", "--timeout=10s")
     # A change restarts, once.
     _deploy(inside)
     eventually(lambda: counts(inside) == _one_current())
@@ -143,7 +158,11 @@ def test_a_region_that_is_served_from_inside(inside: Inside, operator: OperatorP
     assert {line["region"] for line in agent.lines() if line["event"] == "serving region"} == {inside.region_name}
     assert agent.stop() == 0
     touched = {_place(event) for event in writes(inside.plane, user=inside.user)}
-    assert touched == {("secretsets", inside.name), ("secretsets/status", inside.name), ("regions/status", "")}
+    kinds = ("secretsets", "imagepullsecrets")
+    assert touched == {
+        ("regions/status", ""),
+        *((each + sub, inside.name) for each in kinds for sub in ("", "/status")),
+    }
     regions = {
         event["objectRef"]["name"]
         for event in writes(inside.plane, user=inside.user)
@@ -188,7 +207,8 @@ def test_an_agent_needs_credentials_inside(inside: Inside) -> None:
 def test_the_deployment_of_an_agent_is_accepted_and_restricted(hub: ControlPlane) -> None:
     text = (ROOT / "deploy/agent-region.yaml").read_text()
     hub.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=text)
-    deployment, operator = yaml.safe_load(text), yaml.safe_load((ROOT / "deploy/operator.yaml").read_text())
+    deployment = yaml.safe_load(text)
+    operator, *_ = yaml.safe_load_all((ROOT / "deploy/operator.yaml").read_text())
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -12,8 +12,10 @@ import pytest
 
 from harness import OperatorProcess, Org, eventually, guarded, value_from
 from kubelab.plane import ControlPlane
+from secretset.domain.sealing import TEXT_MIN
 
 BINARY = bytes(range(256))
+DAMAGED = {"sealed": "hpke1.".ljust(TEXT_MIN, "A")}
 A = value_from("src", "a")
 
 
@@ -47,7 +49,7 @@ CASES = [
     Case("absent", "pending/SourceMissing", "Secret 'absent'", {"data": {"A": value_from("absent", "a")}}),
     Case("no-key", "pending/SourceMissing", "Key 'b' of Secret 'src'", {"data": {"A": value_from("src", "b")}}),
     Case("hidden", "failed/SourceForbidden", "secretset.dev/source=true", {"data": {"A": value_from("hidden", "a")}}),
-    Case("sealed", "failed/UnsealFailed", "'KEY'", {"data": {"KEY": {"sealed": "hpke1.AAAA"}}}, {"data": {"KEY": A}}),
+    Case("sealed", "failed/UnsealFailed", "'KEY'", {"data": {"KEY": DAMAGED}}, {"data": {"KEY": A}}),
     Case(
         "reserved",
         "failed/InvalidSpec",
@@ -58,7 +60,7 @@ CASES = [
     Case("ftp-host", "failed/InvalidSpec", "spec.host", pull(host="ftp://ghcr.io"), pull()),
     Case("no-host", "failed/InvalidSpec", "spec.host", pull(host="https:///v1/"), pull()),
     Case("latin", "failed/InvalidSpec", "password is not UTF-8", pull(value_from("src", "latin"))),
-    Case("pull-sealed", "failed/UnsealFailed", "'password'", pull({"sealed": "hpke1.AAAA"}), pull()),
+    Case("pull-sealed", "failed/UnsealFailed", "'password'", pull(DAMAGED), pull()),
     Case("pull-absent", "pending/SourceMissing", "Secret 'absent'", pull(value_from("absent", "a"))),
 ]
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -170,6 +172,21 @@ def test_refused_at_the_door(bad: Org, data: dict[str, Any], says: str) -> None:
     assert says in done.stderr
     assert canary not in done.stdout + done.stderr
     assert bad.get("secretset", "refused") is None
+
+
+@pytest.mark.parametrize("how", ["--server-side=false", "--server-side"])
+@pytest.mark.parametrize("form", ["hpke1.{}", "hpke1.0123456789abcdef.{}"])
+def test_plain_text_that_begins_as_what_is_sealed_does_is_not_stored(bad: Org, how: str, form: str) -> None:
+    canary = bad.canary()
+    entry = {"sealed": form.format(canary)}
+    for spec, where in (({"data": {"A": entry}}, "spec.data[A]"), (pull(entry), "spec.password")):
+        case = Case("prefixed", "", "", spec)
+        done = bad.kubectl("apply", how, "-f", "-", input=json.dumps(case.manifest(spec)), check=False)
+        assert f"{where}.sealed: Forbidden: must begin with 'hpke1.' and be 1,879 characters long at least" in (
+            done.stderr
+        )
+        assert canary not in done.stdout + done.stderr
+        assert bad.get(case.kind.lower(), "prefixed") is None
 
 
 @pytest.mark.parametrize("spec", [{"region": "us-west"}, {}], ids=["named", "by-default"])

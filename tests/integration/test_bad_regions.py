@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
+from deploy_files import Manifest, template
 from harness import (
     Org,
     decoded,
     eventually,
+    grant,
     guarded,
     kubeconfig_secret,
     namespace,
     regional_role,
     value_from,
 )
+from harness.rights_log import STAND_INS
 from kubelab.plane import ControlPlane
 
 NewOrg = Callable[[str], Org]
@@ -38,7 +41,7 @@ def test_a_missing_namespace(org: Org, poke: bool) -> None:
     there = f"{org.name}-there"
     org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-there"))
     org.stumbles("pending/NamespaceMissing", f"Namespace '{there}' does not exist in region '{org.name}-r'")
-    org.apply(namespace(there), regional_role(there))
+    org.apply(namespace(there), *regional_role(there))
     if poke:
         org.poke()
     org.reaches("ready", "Synced")
@@ -54,17 +57,19 @@ def test_a_set_without_a_namespace_can_be_deleted(org: Org) -> None:
 def test_a_namespace_that_is_being_deleted(org: Org) -> None:
     there = f"{org.name}-there"
     # What holds the namespace is the operator's own role, or it could not even look.
-    role = regional_role(there)
-    role["metadata"]["finalizers"] = ["example.com/hold"]
-    org.apply(namespace(there), role)
+    held = regional_role(there)
+    for each in held:
+        each["metadata"]["finalizers"] = ["example.com/hold"]
+    org.apply(namespace(there), *held)
     org.secret_set(region=org.region(f"{org.name}-r", namespace="{namespace}-there"))
     org.reaches("ready")
     org.plane.kubectl("delete", "namespace", there, "--wait=false")
     org.stumbles("pending/NamespaceMissing", f"Namespace '{there}' is being deleted in region '{org.name}-r'")
-    kept = ("rolebinding", "secretset-operator-region", "-n", there)
-    org.plane.kubectl("patch", *kept, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    for each in held:
+        kept = (each["kind"], each["metadata"]["name"], "-n", there)
+        org.plane.kubectl("patch", *kept, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     org.plane.kubectl("wait", "--for=delete", f"namespace/{there}", "--timeout=30s")
-    org.apply(namespace(there), regional_role(there))
+    org.apply(namespace(there), *regional_role(there))
     org.poke()
     assert org.reaches("ready", "Synced")["revision"] == 1
 
@@ -75,16 +80,15 @@ def test_a_region_that_creates_namespaces_must_be_allowed_to(org: Org) -> None:
 
 
 def test_a_region_that_may_create_namespaces_does(org: Org, abroad: ControlPlane) -> None:
-    """With a cluster-wide grant, to an account of this test alone."""
-    account = ("secretset-system", f"wide-{org.name}")
-    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}]
-    made = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": account[1]}}
-    abroad.kubectl("create", "serviceaccount", account[1], "-n", account[0])
-    abroad.kubectl("apply", "-f", "-", input=json.dumps({**made, "rules": rules}))
-    for role in (account[1], "secretset-regional-namespace"):
-        subject = f"--serviceaccount={':'.join(account)}"
-        abroad.kubectl("create", "clusterrolebinding", f"{account[1]}-{role}", f"--clusterrole={role}", subject)
-    cluster = kubeconfig_secret(org, org.name, abroad.service_account_kubeconfig(*account).read_text())
+    """With the chart's cluster-wide roles, for a user of this test alone."""
+    user = f"wide-{org.name}"
+    wide: Manifest = {"mode": "region", "clusterWide": {"createNamespaces": True, "regionalNamespaces": True}}
+    made = yaml.safe_load_all(template(wide, "--show-only", "templates/cluster-wide.yaml"))
+    roles = [each for each in made if each and each["kind"] == "ClusterRole"]
+    names = ("secretset-operator-region", *(each["metadata"]["name"] for each in roles))
+    assert len(names) == 3
+    abroad.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([*roles, *(grant(user, name) for name in names)]))
+    cluster = kubeconfig_secret(org, org.name, abroad.kubeconfig_for(user, [STAND_INS]).read_text())
     org.secret_set(region=org.region(f"{org.name}-r", createNamespaces=True, cluster=cluster))
     org.reaches("ready", "Synced")
     assert abroad.kubectl("get", "secret", "app", "-n", org.name, check=False).returncode == 0
@@ -119,7 +123,7 @@ def test_missing_permission(org: Org) -> None:
         f"The operator may not list and watch secrets in namespace '{there}' of region '{org.name}-r'",
     )
     time.sleep(6)  # long enough for a watch's backoff to have grown
-    org.apply(regional_role(there))
+    org.apply(*regional_role(there))
     org.poke()
     org.reaches("ready", "Synced")
 
@@ -149,7 +153,7 @@ def test_a_region_that_selects_its_organizations(org: Org) -> None:
 
 def test_two_pairs_that_lead_to_one_namespace(org: Org, new_org: NewOrg) -> None:
     there = f"{org.name}-eu-{org.name}"
-    org.apply(namespace(there), regional_role(there))
+    org.apply(namespace(there), *regional_role(there))
     org.secret_set(region=org.region(f"eu-{org.name}"))
     org.reaches("ready", "Synced")
     before = org.get("secret", "app", namespace=there)
@@ -168,7 +172,7 @@ def test_two_pairs_that_lead_to_one_namespace(org: Org, new_org: NewOrg) -> None
 
 def test_a_template_without_the_organization_shares_its_namespace(org: Org, new_org: NewOrg) -> None:
     there = f"{org.name}-shared"
-    org.apply(namespace(there), regional_role(there))
+    org.apply(namespace(there), *regional_role(there))
     name = org.region(f"{org.name}-r", namespace=there)
     other = new_org(f"{org.name}-other").create()
     other.source()
@@ -184,7 +188,7 @@ def test_a_template_without_the_organization_shares_its_namespace(org: Org, new_
 
 def test_a_new_namespace_rule_moves_the_secret_and_leaves_none_behind(org: Org) -> None:
     before, after = f"{org.name}-before", f"{org.name}-after"
-    org.apply(*(build(place) for place in (before, after) for build in (namespace, regional_role)))
+    org.apply(*(each for place in (before, after) for each in (namespace(place), *regional_role(place))))
     name = org.region(f"{org.name}-r", namespace=before)
     content = org.source()
     org.secret_set(region=name)
@@ -199,7 +203,7 @@ def test_a_new_namespace_rule_moves_the_secret_and_leaves_none_behind(org: Org) 
 
 def test_deleting_a_pull_secret_that_lost_its_name_detaches_nothing(org: Org, new_org: NewOrg) -> None:
     there = f"{org.name}-shared"
-    org.apply(namespace(there), regional_role(there))
+    org.apply(namespace(there), *regional_role(there))
     name = org.region(f"{org.name}-r", namespace=there)
     other = new_org(f"{org.name}-other").create()
     for tenant in (org, other):

@@ -55,7 +55,7 @@ DISTRESSES = {
 def target(org: Org, abroad: ControlPlane, canaries: list[str]) -> Org:
     """An organization that could live abroad, and has a source."""
     canaries.append(faulty.SAID)
-    items = [namespace(org.name), regional_role(org.name)]
+    items = [namespace(org.name), *regional_role(org.name)]
     abroad.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     org.source()
     return org
@@ -68,7 +68,7 @@ def status_of(org: Org, region: str) -> dict[str, Any]:
 def conditions(status: dict[str, Any]) -> dict[str, str]:
     """What the conditions of the link say."""
     found = status.get("conditions") or ()
-    return {each["type"]: each["status"] for each in found if each["type"] != "BindPolicy"}
+    return {each["type"]: each["status"] for each in found if each["type"] in {"Reachable", "Authorized"}}
 
 
 def mend(org: Org, region: str, abroad: ControlPlane) -> None:
@@ -180,9 +180,7 @@ def account(away: Away, abroad: ControlPlane, name: str) -> Path:
     """A ServiceAccount that may do what the operator's may, in the organization's namespace; a kubeconfig of it."""
     abroad.kubectl("create", "serviceaccount", name, "-n", away.name)
     subject = f"--serviceaccount={away.name}:{name}"
-    abroad.kubectl(
-        *("create", "rolebinding", name, "-n", away.name, "--clusterrole=secretset-regional-namespace", subject)
-    )
+    abroad.kubectl(*("create", "rolebinding", name, "-n", away.name, "--role=secretset-regional-namespace", subject))
     abroad.kubectl(
         *("create", "clusterrolebinding", f"{away.name}-{name}", "--clusterrole=secretset-operator-region", subject)
     )
@@ -225,7 +223,7 @@ def test_a_token_that_is_revoked(away: Away, abroad: ControlPlane) -> None:
 def test_a_client_certificate_that_expires(away: Away, abroad: ControlPlane) -> None:
     user = f"expiring-{away.name}"
     abroad.kubectl(
-        *("create", "rolebinding", user, "-n", away.name, "--clusterrole=secretset-regional-namespace"),
+        *("create", "rolebinding", user, "-n", away.name, "--role=secretset-regional-namespace"),
         f"--user={user}",
     )
     abroad.kubectl("create", "clusterrolebinding", user, "--clusterrole=secretset-operator-region", f"--user={user}")

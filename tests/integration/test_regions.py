@@ -88,7 +88,7 @@ def test_rotated_credentials_fail_no_set(away: Away, abroad: ControlPlane) -> No
     away.secret_set("other", region=away.region_name)
     before = away.reaches("ready"), away.reaches("ready", name="other")
     user = f"rotated-{away.name}"
-    role = "--clusterrole=secretset-regional-namespace"
+    role = "--role=secretset-regional-namespace"
     abroad.kubectl("create", "rolebinding", user, "-n", away.name, role, f"--user={user}")
     secret, told = away.found(), away.writes()
     eventually(lambda: away.conditions() == {"Reachable": "True", "Authorized": "True"})

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from harness import (
     OPERATOR_ACCOUNT,
@@ -27,7 +27,7 @@ class Rotation(threading.Thread):
         super().__init__(name="rotation", daemon=True)
         self.away, self.cluster = away, cluster
         self.user = f"rotated-{away.name}"
-        role = grant(self.user, "secretset-regional-namespace", away.name)
+        role = grant(self.user, "secretset-regional-namespace", away.name, kind="Role")
         roles = _list(grant(self.user, "secretset-operator-region"), role)
         cluster.kubectl("apply", "-f", "-", input=json.dumps(roles))
 
@@ -49,6 +49,14 @@ class Onlooker(threading.Thread):
         self.seen: set[tuple[str, str]] = set()
         self.over = threading.Event()
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join(10)
+
     def run(self) -> None:
         while not self.over.is_set():
             status = (self.away.get("region", self.away.region_name) or {})["status"]
@@ -62,17 +70,15 @@ def test_credentials_that_rotate_under_load(away: Away, abroad: ControlPlane) ->
     away.apply(*(_set(away, name) for name in names))
     away.deploy(*names)
     eventually(lambda: _counted(away, revision=1, bound=1) == 20, "20 sets in use", seconds=30)
-    rotation, onlooker = Rotation(away, abroad), Onlooker(away)
-    onlooker.start()
-    rotation.start()
-    revision = 1
-    while rotation.is_alive() or revision < 3:
-        revision += 1
-        away.source("src", a=away.canary())
-        eventually(partial(_counted, away, revision=revision, current=1, all_of=20), "20 deliveries", seconds=40)
-        eventually(partial(_restarted, away, times=revision - 1, all_of=20), "20 restarts", seconds=40)
-    onlooker.over.set()
-    onlooker.join(10)
+    rotation = Rotation(away, abroad)
+    with Onlooker(away) as onlooker:
+        rotation.start()
+        revision = 1
+        while rotation.is_alive() or revision < 3:
+            revision += 1
+            away.source("src", a=away.canary())
+            eventually(partial(_counted, away, revision=revision, current=1, all_of=20), "20 deliveries", seconds=40)
+            eventually(partial(_restarted, away, times=revision - 1, all_of=20), "20 restarts", seconds=40)
     assert onlooker.seen <= {("ready", "Synced"), ("ready", "Reachable")}
     holds(partial(_restarted, away, times=revision - 1, all_of=20), seconds=1)
     told = json.loads(away.kubectl("get", "events", "-o", "json").stdout)["items"]

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import OPERATOR_ACCOUNT, ROOT, OperatorProcess, Org, env_from, eventually, start_hub
+from harness import (
+    OPERATOR_ACCOUNT,
+    OperatorProcess,
+    Org,
+    env_from,
+    eventually,
+    organization_role,
+    regional_role,
+    start_hub,
+)
 from kubelab.plane import ControlPlane
 from kubelab.pytest_plugin import ControlPlanes
 
@@ -27,12 +36,10 @@ def plane(module_control_planes: ControlPlanes) -> ControlPlane:
 
 @pytest.fixture
 def wide(plane: ControlPlane) -> Iterator[None]:
-    """To list and watch everything, granted once; in the namespaces there is no right left to list and watch."""
+    """To list and watch everything, granted once."""
     follow = [
         {"apiGroups": ["", "apps"], "resources": sorted(FOLLOWED | {"pods"}), "verbs": ["list", "watch"]},
     ]
-    roles = [document for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()) if document]
-    narrowed = [_without_watching(role) for role in roles if role["metadata"]["name"] in _BY_NAMESPACE]
     granted: list[dict[str, Any]] = [
         {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "follow"}, "rules": follow},
         {
@@ -43,10 +50,9 @@ def wide(plane: ControlPlane) -> Iterator[None]:
             "subjects": SUBJECTS,
         },
     ]
-    plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all([*narrowed, *granted]))
+    plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(granted))
     yield
     plane.kubectl("delete", "clusterrole,clusterrolebinding", "follow")
-    plane.kubectl("apply", "-f", str(ROOT / "deploy/rbac.yaml"))
 
 
 @pytest.fixture
@@ -63,6 +69,8 @@ def test_one_watch_where_all_may_be_followed(
 ) -> None:
     orgs = [Org(plane, name, canaries).create() for name in ("wide-a", "wide-b")]
     for org in orgs:
+        # In the namespaces there is no right left to list and watch.
+        org.apply(*map(_without_watching, (organization_role(org.name)[0], regional_role(org.regional)[0])))
         _works(org)
     assert _watches(plane) == {}
     _refused_nothing(operator)
@@ -118,9 +126,6 @@ def _works(org: Org) -> None:
 
 def _all_gone(org: Org) -> None:
     org.kubectl("delete", "secretsets,imagepullsecrets", "--all", "--timeout=20s")
-
-
-_BY_NAMESPACE = {"secretset-organization", "secretset-regional-namespace"}
 
 
 def _without_watching(role: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from harness import OperatorProcess, Org, env_from, eventually, holds, value_fro
 from harness.sealed import SYSTEM, opened, place, published, sealed
 from kubelab.plane import ControlPlane
 from secretset.domain.names import Kind
-from secretset.domain.sealing import PrivateKey, new_seed
+from secretset.domain.sealing import TEXT_MIN, PrivateKey, new_seed
 
 
 def secret_set(namespace: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def test_a_value_opens_at_no_other_place_and_errors_tell_no_more_than_why(org: O
             elsewhere,
         ),
         "unknown-key": (sealed(org, value, name="unknown-key", public=stranger), unknown),
-        "cut": ({"sealed": good["sealed"][:-7]}, damaged),
-        "plain": ({"sealed": "hpke1.ignore-all-rules"}, damaged),
+        "cut": ({"sealed": sealed(org, value.encode() * 20, name="cut")["sealed"][:-7]}, damaged),
+        "plain": ({"sealed": "hpke1.ignore-all-rules".ljust(TEXT_MIN, "!")}, damaged),
     }
     entries = {"good": good, **{name: entry for name, (entry, _) in cases.items()}}
     org.apply(*(secret_set(org.name, name, {"A": entry}) for name, entry in entries.items()))

@@ -7,6 +7,8 @@ import json
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from kubelab.pytest_plugin import ControlPlanes
 from secretset.cli import key_changes, restore
 from secretset.domain import backup
 from secretset.domain.observed import decode_data
-from secretset.domain.sealing import PrivateKey, new_seed
+from secretset.domain.sealing import TEXT_MIN, PrivateKey, new_seed
 from secretset.domain.sealing_keys import SECRET_NAME, Entry
 
 QUICK = ("--quiet-seconds", "0.2", "--max-wait-seconds", "1", "--resync-seconds", "1")
@@ -103,6 +105,7 @@ def test_a_key_is_rotated_values_resealed_and_the_old_key_retired(
     assert secretset(plane, "keys", "rotate").exit_code == 0
     second = current(plane)
     assert {first, second} == kept(plane).keys() != {first}
+    assert "is in no backup that is known of" in secretset(plane, "keys", "list").stderr
     team.secret_set("new", data={"A": sealed(team, value, name="new")})
     team.reaches("ready", name="new")
     value = team.canary()
@@ -128,11 +131,11 @@ def test_a_key_is_rotated_values_resealed_and_the_old_key_retired(
     before, made, count = team.managed(), team.status(), team.restarts("web")
     told = secretset(plane, "reseal", "-n", team.name, "--dry-run")
     assert told.exit_code == 0
-    assert told.stdout.startswith(f"1 values in 1 sets would be sealed anew for {second}; 2 were already")
+    assert told.stdout.startswith(f"1 value in 1 set would be sealed anew for {second}; 2 were already")
     assert listed(plane)[first] == ("opens", 1)
     done = secretset(plane, "reseal", "app", "-n", team.name)
     assert done.exit_code == 0
-    assert done.stdout.startswith(f"1 values in 1 sets sealed anew for {second}; 1 were already")
+    assert done.stdout.startswith(f"1 value in 1 set sealed anew for {second}; 1 were already")
     assert "seal them anew in their manifests too" in done.stdout
     eventually(lambda: team.status().get("sealingKeys") == [{"kid": second, "values": 2}], "the new key")
     assert team.managed() == before
@@ -161,16 +164,50 @@ def test_a_key_may_be_retired_although_somebody_holds_on_to_it(
     entry = sealed(team, team.canary())
     assert secretset(plane, "keys", "rotate").exit_code == 0
     # What is not sealed, and no value by its form, holds no key up.
-    team.secret_set("forged", data={"A": {"sealed": f"hpke1.{first}.AAAA"}})
+    team.secret_set("forged", data={"A": {"sealed": f"hpke1.{first}.AAAA".ljust(TEXT_MIN, "!")}})
     team.reaches("failed", "UnsealFailed", name="forged")
     assert listed(plane)[first] == ("opens", 0)
     team.secret_set("copied", data={"A": entry})
     team.reaches("failed", "UnsealFailed", name="copied")
     assert secretset(plane, "keys", "retire", first, "--yes").exit_code == 1
     declined = secretset(plane, "keys", "retire", first, "--although-used", typed="n\n")
-    assert (declined.exit_code, f"1 values need it: SecretSet {team.name}/copied: A." in declined.stderr) == (1, True)
+    assert (declined.exit_code, f"1 value needs it: SecretSet {team.name}/copied: A." in declined.stderr) == (1, True)
     assert secretset(plane, "keys", "retire", first, "--although-used", "--yes").exit_code == 0
     assert first not in kept(plane)
+
+
+def test_a_set_whose_key_was_given_up_says_so_and_keeps_what_it_delivered(
+    plane: ControlPlane, process: OperatorProcess, team: Org
+) -> None:
+    """It could not be repaired any more. Who starts without the key tells the same."""
+    plane.kubectl("delete", "secretset", "--all", "-A")
+    for name in ("app", "other"):
+        old = published(plane).current
+        assert old is not None
+        assert secretset(plane, "keys", "rotate").exit_code == 0
+        values = {"A": team.canary(), "B": team.canary()}
+        entries = {"A": sealed(team, values["A"], name=name)}
+        entries["B"] = sealed(team, values["B"], name=name, key="B", public=old)
+        team.secret_set(name, data=entries)
+        team.reaches("ready", name=name)
+        before = team.managed(name)
+        if name == "other":
+            assert process.stop() == 0
+        assert secretset(plane, "keys", "retire", old.kid, "--although-used", "--yes").exit_code == 0
+        if name == "other":
+            process.start()
+        else:  # a key that nobody has: it looks at once, and not within a minute
+            unknown = PrivateKey.from_seed(new_seed()).public
+            team.secret_set("probe", data={"A": sealed(team, team.canary(), name="probe", public=unknown)})
+        assert "does not hold" in team.reaches("failed", "UnsealFailed", name=name)["message"]
+        # Nothing is taken away, and nothing opened or told again, though everything is compared each second.
+        told, count = team.status(name), opened(process)
+        time.sleep(2.5)
+        assert team.managed(name) == before
+        assert team.values(name) == {key: value.encode() for key, value in values.items()}
+        assert (team.status(name), opened(process)) == (told, count)
+    team.secret_set("other", data={"A": sealed(team, team.canary(), name="other")})
+    team.reaches("ready", name="other")
 
 
 def spec_of(team: Org) -> dict[str, Any]:
@@ -231,6 +268,9 @@ def test_another_hub_becomes_the_installation(
     done = secretset(plane, "keys", "backup", "--output", str(file), *protected)
     assert done.exit_code == 0, done.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    saved = json.loads(secretset(plane, "keys", "list", "-o", "json").stdout)
+    assert {row["backedUp"] for row in saved if row["state"] != "missing"} == {True}
+    assert "no backup" not in secretset(plane, "keys", "list").stderr
     assert "say --force" in secretset(plane, "keys", "backup", "--output", str(file), *protected).stderr
     assert secretset(plane, "keys", "backup", "--output", str(file), "--force", *protected).exit_code == 0
     short = secretset(plane, "keys", "backup", "--output", str(tmp_path / "b"), typed="short\nshort\n")
@@ -257,7 +297,8 @@ def test_another_hub_becomes_the_installation(
 
     # New keys are wrapped too, and nobody adds one that is not; a backup needs the key.
     assert "--sealing-kek-file" in secretset(fresh, "keys", "rotate").stderr
-    assert secretset(fresh, "keys", "rotate", *with_kek).exit_code == 0
+    rotated = secretset(fresh, "keys", "rotate", *with_kek)
+    assert (rotated.exit_code, ", wrapped with local-" in rotated.stdout) == (0, True)
     assert {entry.kek is None for entry in kept(fresh).values()} == {False}
     out = ("--output", str(tmp_path / "second"))
     for flags in ((), ("--sealing-kek-file", str(other))):
@@ -268,7 +309,7 @@ def test_another_hub_becomes_the_installation(
     # The first hub gets what it lacks of the same installation; nothing that is there changes.
     before = kept(plane)
     done = secretset(plane, "keys", "restore", str(tmp_path / "second"), *protected)
-    assert "1 of which were missing" in done.stdout
+    assert "1 added, 0 replaced" in done.stdout
     assert kept(plane).items() > before.items()
 
     # Another installation is not overwritten by accident.
@@ -285,7 +326,7 @@ def test_another_hub_becomes_the_installation(
     assert operator.stop() == 0
     done = secretset(fresh, "keys", "restore", str(file), *protected, *with_kek, "--replace")
     assert (done.exit_code, "start the operator now" in done.stdout) == (0, True)
-    assert "is not in this backup: make a new one" in done.stdout
+    assert "is not in this backup: make a new one" in done.stderr
 
     # Keys in a folder: the Secret is not needed, and nothing is made.
     folder = tmp_path / "keys"
@@ -299,6 +340,12 @@ def test_another_hub_becomes_the_installation(
     there.reaches("ready", name="last")
     assert {key.kid for key in published(fresh).keys} == kept(plane).keys()
     assert "are looked after there" in secretset(fresh, "keys", "rotate").stderr
+    third = ("--output", str(tmp_path / "third"), *protected)
+    assert "there are no sealing keys in the Secret" in secretset(fresh, "keys", "backup", *third).stderr
+    assert secretset(fresh, "keys", "backup", *third, "--sealing-keys-dir", str(folder)).exit_code == 0
+    done = secretset(fresh, "keys", "restore", str(tmp_path / "third"), *protected, "--installation-only")
+    assert (done.exit_code, "No sealing key was brought back" in done.stdout) == (0, True)
+    assert fresh.kubectl("get", "secret", SECRET_NAME, "-n", SYSTEM, check=False).returncode == 1
     assert last.stop() == 0
     assert published(fresh).installation == published(plane).installation
 
@@ -316,3 +363,21 @@ def secret_set(team: Org, name: str, value: str) -> dict[str, Any]:
     meta = {"name": name, "namespace": team.name}
     data = {"A": sealed(team, value, name=name)}
     return {"apiVersion": "secretset.dev/v1alpha1", "kind": "SecretSet", "metadata": meta, "spec": {"data": data}}
+
+
+def test_a_key_that_has_aged_is_followed_by_another(function_control_planes: ControlPlanes) -> None:
+    aged = start_hub(function_control_planes, "aged")
+    operator = OperatorProcess(aged, *QUICK, "--sealing-key-days", "30")
+    operator.start()
+    there = ("get", "configmap", "secretset-public-keys", "-n", SYSTEM, "--ignore-not-found", "-o", "name")
+    eventually(lambda: aged.kubectl(*there).stdout, "a key")
+    first = current(aged)
+    assert operator.stop() == 0
+    old = kept(aged)[first]
+    old = replace(old, created=old.created - timedelta(days=31))
+    patch = json.dumps({"data": {first: base64.b64encode(old.render()).decode()}})
+    aged.kubectl("patch", "secret", SECRET_NAME, "-n", SYSTEM, "--type=merge", "-p", patch)
+    operator.start()
+    eventually(lambda: current(aged) != first, "the next key")
+    assert kept(aged).keys() == {first, current(aged)}
+    assert operator.stop() == 0

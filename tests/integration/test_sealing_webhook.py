@@ -235,16 +235,16 @@ def test_a_manifest_that_grows_too_long_to_be_noted_goes_server_side(team: Org) 
 def test_a_condition_can_afford_the_longest_notes(team: Org, webhook: Sealing) -> None:
     """What it may cost is limited; beyond that the object would be refused. Of these, all is known."""
     before = webhook.outcomes()
-    sealed = {"sealed": f"hpke1.{0:016x}.{'x' * 920}"}
+    sealed = {"sealed": f"hpke1.{0:016x}.{'x' * 1856}"}
     entry = value_from("n" * 40, "k" * 40)
     keys = [f"KEY_{number}_{'X' * 50}" for number in range(256)]
     long = value_from("n" * 250, "k" * 250)
-    for name, first, second, split, length in (
-        ("sealed", sealed, sealed, 0, 260_000),
-        ("references", entry, entry, 0, 49_000),
-        ("both", long, sealed, 54, 238_000),
+    for name, first, second, split, count, length in (
+        ("sealed", sealed, sealed, 0, 133, 259_000),
+        ("references", entry, entry, 0, 256, 49_000),
+        ("both", long, sealed, 54, 160, 239_000),
     ):
-        data = {key: first if number < split else second for number, key in enumerate(keys)}
+        data = {key: first if number < split else second for number, key in enumerate(keys[:count])}
         for label in ("a", "b"):
             note = _set(name, data, label)
             assert length < len(note) < length + 2_000
@@ -291,12 +291,20 @@ MISTAKEN: dict[str, dict[str, Any]] = {
     "too deep": {"spec": {"data": {"A": {"value": {"valueFrom": {"x": "CANARY"}}}}}},
     "reference": {"spec": {"data": {"A": {"valueFrom": "CANARY"}}}},
     "prefixed": {"spec": {"data": {"A": {"sealed": "hpke1.CANARY"}}}},
+    "shorter than any sealed value": {"spec": {"data": {"A": {"sealed": "hpke1.0123456789abcdef.CANARY"}}}},
     "password": {"spec": {"password": "CANARY"}},
     "data": {"spec": {"data": "CANARY"}},
     "spec": {"spec": "CANARY"},
     "stringData": {"spec": {"stringData": {"A": "CANARY"}}},
     "of a Secret": {"stringData": {"A": "CANARY"}},
     "too high": {"data": {"A": {"value": "CANARY"}}, "spec": {}},
+    "under metadata": {"metadata": {"stringData": {"A": "CANARY"}}},
+    "beside the name": {"metadata": {"API_KEY": "CANARY"}},
+    "under restart": {"spec": {"restart": {"K": {"value": "CANARY"}}}},
+    "the window": {"spec": {"restart": {"window": {"K": "CANARY"}}}},
+    "of the set": {"spec": {"metadata": {"data": {"A": "CANARY"}}}},
+    "a map for text": {"spec": {"region": {"A": "CANARY"}}},
+    "a map for a list": {"spec": {"serviceAccounts": {"A": "CANARY"}}},
 }
 
 
@@ -310,7 +318,8 @@ def test_a_note_of_a_mistaken_manifest_is_cleaned(team: Org) -> None:
         body |= {"kind": kind, "metadata": meta}
         team.kubectl("apply", "-f", "-", input=json.dumps({**body, "spec": sound}))
         for case, mistake in MISTAKEN.items():
-            text = json.dumps({**body, **mistake}).replace("CANARY", canary := team.canary())
+            mistaken = {**body, **mistake, "metadata": {**meta, **mistake.get("metadata", {})}}
+            text = json.dumps(mistaken).replace("CANARY", canary := team.canary())
             team.kubectl("apply", "set-last-applied", "-f", "-", input=text)
             stored = team.get(kind.lower(), meta["name"])
             assert stored is not None

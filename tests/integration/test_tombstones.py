@@ -12,6 +12,7 @@ import pytest
 
 from harness import (
     OPERATOR_ACCOUNT,
+    REGIONAL_BINDING,
     OperatorProcess,
     Org,
     Proxy,
@@ -38,7 +39,7 @@ class Lost(Org):
         super().__init__(org.plane, org.name, org._canaries)
         self.cluster, self.link = cluster, link
         self.region_name = f"{org.name}-lost"
-        self.cluster_apply(namespace(org.name), regional_role(org.name))
+        self.cluster_apply(namespace(org.name), *regional_role(org.name))
         account = cluster.service_account_kubeconfig(*OPERATOR_ACCOUNT)
         self.use(link.kubeconfig(account))
         self.region(self.region_name, cluster=kubeconfig_ref(self.region_name))
@@ -179,14 +180,14 @@ def test_credentials_that_are_gone_and_a_region_that_is_gone(lost: Lost) -> None
 
 def test_a_right_that_was_taken_away(lost: Lost) -> None:
     lost.deliver()
-    role = regional_role(lost.name)["metadata"]["name"]
+    role = REGIONAL_BINDING
     lost.cluster.kubectl("delete", "rolebinding", role, "-n", lost.name)
     lost.delete()
     eventually(lambda: lost.blocked().get("reason") == "PermissionDenied", seconds=25)
     lost.abandon()
     lost.gone()
     assert [stone["why"] for stone in lost.tombstones()] == ["PermissionDenied"]
-    lost.cluster_apply(regional_role(lost.name))
+    lost.cluster_apply(*regional_role(lost.name))
     lost.link.refuse()  # and what is left is looked for when the link is back
     eventually(lambda: lost.phase() == "pending", seconds=25)
     lost.link.up()

@@ -8,7 +8,9 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-from harness import OperatorProcess, Org, decoded, eventually
+import yaml
+
+from harness import ROOT, OperatorProcess, Org, decoded, eventually
 from harness.gated import WEBHOOK_ACCOUNT
 from harness.sealing import MINE, Sealing, asking
 from kubelab.plane import ControlPlane
@@ -40,6 +42,12 @@ def test_it_makes_its_own_certificate_and_has_it_trusted(hub: ControlPlane, webh
         done = hub.kubectl("get", "secret", SECRET_NAME, "-n", "secretset-system", "-o", "json")
         return decoded(json.loads(done.stdout))
 
+    def gate_trusts() -> bool:
+        done = hub.kubectl("get", "validatingwebhookconfiguration", gate["metadata"]["name"], "-o", "json")
+        return bool(json.loads(done.stdout)["webhooks"][0]["clientConfig"].get("caBundle"))
+
+    gate = yaml.safe_load((ROOT / "deploy/gate.yaml").read_text())
+    gate["webhooks"][0]["namespaceSelector"] = {"matchLabels": {MINE: f"{mark}-none"}}
     (port,) = free_ports(1)
     own = OperatorProcess(
         hub,
@@ -49,8 +57,10 @@ def test_it_makes_its_own_certificate_and_has_it_trusted(hub: ControlPlane, webh
     )
     try:
         hub.kubectl("apply", "-f", "-", input=json.dumps(asking(port, name=name, mark=mark)))
+        hub.kubectl("apply", "-f", "-", input=json.dumps(gate))
         own.start()
         eventually(sealed, "trust")
+        eventually(gate_trusts, "trust of the gate")
         first = secret()
         assert set(first) == {"tls.crt", "tls.key", "ca.crt"}
         # Another start serves the same one; when it has aged, a new one, with the authority of before beside its own.
@@ -71,6 +81,7 @@ def test_it_makes_its_own_certificate_and_has_it_trusted(hub: ControlPlane, webh
         assert sealed()
     finally:
         hub.kubectl("delete", "mutatingwebhookconfiguration", name, "--ignore-not-found")
+        hub.kubectl("delete", "validatingwebhookconfiguration", gate["metadata"]["name"], "--ignore-not-found")
         if own.running:
             assert own.stop() == 0
     assert "PRIVATE KEY" not in own.log.read_text()
