@@ -6,7 +6,12 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 STAMP := .venv/.ready
+# Pipecat's CLI, which the tests drive our API with: its pins and ours do not go together.
+PIPECAT := .venv/pipecat
+PIPECAT_STAMP := $(PIPECAT)/.ready
 JOBS ?= 2
+# A run of `make chaos` waits more than it works.
+CHAOS_JOBS ?= 4
 # A module's control planes start once, in one worker; unit tests, which are short, come last and fill up.
 DIST := --dist loadfile --no-loadscope-reorder
 
@@ -23,49 +28,87 @@ $(STAMP): requirements/dev.txt requirements/go.txt pyproject.toml lab/pyproject.
 		$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/go.txt; }
 	@touch $@
 
-setup: $(STAMP)  ## Make .venv with the project, kubelab and the tools, and build the control plane (once)
+$(PIPECAT_STAMP): requirements/pipecat.txt | $(STAMP)
+	@echo "setup: Pipecat's CLI, for the tests, in $(PIPECAT)"
+	@rm -rf $(PIPECAT)
+	@$(PYTHON) -m venv $(PIPECAT)
+	@$(PIPECAT)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/pipecat.txt
+	@touch $@
+
+venv: $(STAMP)
+
+plane: $(STAMP)
 	@$(BIN)/kubelab build >/dev/null
 
-demo: setup  ## Show the main job on two real control planes (KEEP=1 leaves them running)
+setup: plane $(PIPECAT_STAMP)  ## Make .venv with the project, kubelab and the tools, and build the control plane (once)
+
+demo: plane  ## Show the main job on two real control planes (KEEP=1 leaves them running)
 	@PYTHONPATH=examples $(BIN)/python -m demo $(if $(KEEP),--keep)
 
 demo-down: $(STAMP)  ## End what `make demo KEEP=1` left running
 	@PYTHONPATH=examples $(BIN)/python -m demo --down
 
 test: setup  ## Unit, property and integration tests, with coverage
-	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -n $(JOBS) $(DIST) --cov --cov-report= $(TEST_ARGS)
+	@rm -rf .coverage .coverage.* .pytest_cache/v/cache/lastfailed
+	@$(BIN)/pytest -n $(JOBS) $(DIST) --cov --cov-report= $(or $(TEST_ARGS),--whole) || \
+		{ test $$? = 1 && $(BIN)/python tests/second_look.py; }
 	@$(BIN)/coverage report --format=total | sed 's/^/coverage: /;s/$$/ %/'
 
-chaos: setup  ## Long tests of links and clusters that break
-	@$(BIN)/pytest tests/chaos -m chaos -n $(JOBS) --dist worksteal $(TEST_ARGS)
+chaos: plane  ## Let everything go wrong that can, thousands of times (RUN="…" plays one run again)
+	@$(BIN)/pytest tests/chaos -m chaos $(if $(RUN),-s --run "$(RUN)",-n $(CHAOS_JOBS) --dist worksteal) $(TEST_ARGS)
 
-check: $(STAMP)  ## Lint, types, layers, generated files, sizes
+soak: plane  ## Watch memory, connections, tasks and descriptors under load; fails if one grows (MINUTES=30)
+	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),30) $(SOAK_ARGS)
+
+check: $(STAMP)  ## Lint, types, layers, generated files, sizes, and what is installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/bandit -q -c pyproject.toml -r operator
+	@$(BIN)/kubelab build >/dev/null  # helm is in it
+	@$(BIN)/python tests/go_tools.py actionlint -shellcheck= -pyflakes=
 	@$(BIN)/python tests/checks.py
 	@echo "check: ok"
+
+audit: $(STAMP)  ## Ask a vulnerability database of every pin; fails if it cannot be reached (AUDIT_ARGS="--service pypi")
+	@$(BIN)/python tests/audit.py $(AUDIT_ARGS)
+
+sbom: $(STAMP)  ## Write the bill of materials of the runtime requirements into dist/ (CycloneDX)
+	@$(BIN)/python tests/sbom.py
+
+wheel: $(STAMP)  ## Build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel -d dist
 
 format:  ## Put the code in shape
 	@$(BIN)/ruff check --fix-only -q .
 	@$(BIN)/ruff format -q .
 
-bench: setup  ## Measure beside a floor (QUICK=1 for the short form)
+bench: plane  ## Measure beside a floor (QUICK=1 for the short form)
 	@QUICK=$(QUICK) $(BIN)/python bench/run.py $(BENCH_ARGS)
 
 generate: $(STAMP)  ## Write the generated files anew
 	@$(BIN)/secretset crds --output-dir crds
-	@$(BIN)/secretset policies --output-dir deploy
+	@$(BIN)/secretset crds --output-dir charts/secretset-operator/crds
+	@$(BIN)/secretset policies --output-dir charts/secretset-operator/files
+	@$(BIN)/python tests/deploy_files.py
+	@$(BIN)/python tests/cli_reference.py
+	@$(BIN)/python tests/crd_reference.py
+	@$(BIN)/python tests/metrics_reference.py
+	@$(BIN)/python tests/rights_page.py
+
+docs: $(STAMP)  ## Build the site into build/site; a broken link or anchor fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 lock:  ## Resolve the requirements anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-find-links --no-emit-index-url pyproject.toml -o requirements/runtime.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-find-links --no-emit-index-url pyproject.toml --group dev -o requirements/dev.txt
+	@printf 'pipecat-ai-cli==1.3.0\npipecatcloud==1.4.0\n' | uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-find-links --no-emit-index-url - -o requirements/pipecat.txt
 
 clean: ## Remove what can be made again
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build .coverage*
 
-.PHONY: help setup demo demo-down test chaos check format bench generate lock clean
+.PHONY: help venv plane setup demo demo-down test chaos soak check audit sbom wheel format bench generate docs lock clean
