@@ -165,7 +165,8 @@ async def test_a_connection_that_ended_is_tried_again_before_it_counts_as_failin
 ) -> None:
     monkeypatch.setattr(watch, "_BACKOFF_FIRST", 60.0)
     monkeypatch.setattr(watch, "_BACKOFF_LAST", 60.0)
-    seen, client = Seen(), Faulty([page("a")], [[errors.Unreachable("cut")]], [errors.Unreachable("refused"), 11])
+    lists = [page("a"), page("a", version=11)]
+    seen, client = Seen(), Faulty(lists, [[errors.Unreachable("cut")]], [errors.Unreachable("refused")])
     seen.watch = Watch(cast("Client", client), "/things", on_upsert=seen.upsert, on_delete=seen.delete)
     task = asyncio.create_task(seen.watch.run())
 
