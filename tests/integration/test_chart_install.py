@@ -65,6 +65,7 @@ def process(helm: Helm) -> Iterator[OperatorProcess]:
 
 
 def test_a_new_set_costs_two_writes(plane: ControlPlane) -> None:
+    plane.kubectl("apply", "-f", str(ROOT / "examples/source.yaml"))  # or its sets say that it is missing, and wait
     before = len(writes(plane))
     apply_examples(plane)
     made = described(writes(plane)[before:])
