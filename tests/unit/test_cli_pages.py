@@ -13,7 +13,8 @@ from secretset.actions.bind import WorkloadName
 from secretset.actions.errors import Refused
 from secretset.cli import deploy_file
 from secretset.cli.hub import CommandError
-from secretset.cli.page import Page, age
+from secretset.cli.page import Page
+from secretset.domain.ages import age
 from secretset.domain.names import Kind
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -73,23 +72,3 @@ class Page:
 def coloured(text: str) -> Text:
     """A text in the colour of the state that it begins with, if it does with one."""
     return Text(plain(text), style=_COLOURS.get(text.partition(" ")[0], ""))
-
-
-def age(text: str | None, now: datetime) -> str:
-    """How long ago a time was, as kubectl has it: 12s, 5m, 3h, 4d; ``-`` for none.
-
-    Args:
-        text: RFC 3339.
-        now: the time, with its zone.
-    """
-    if not text:
-        return "-"
-    try:
-        then = datetime.fromisoformat(text)
-    except ValueError:
-        return "-"
-    seconds = max(0, int((now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()))
-    for unit, length, least in (("d", 86_400, 2), ("h", 3_600, 2), ("m", 60, 2)):
-        if seconds >= least * length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"

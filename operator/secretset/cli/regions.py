@@ -131,7 +131,8 @@ def _row(region: RegionView, organization: str, place: Place | None, default: st
 
 
 def _show(row: dict[str, Any], organization: str) -> None:
-    from secretset.cli.page import Page, age
+    from secretset.cli.page import Page
+    from secretset.domain.ages import age
 
     now, page, sets = datetime.now(UTC), Page(), row["sets"]
     words = {True: "yes", False: "no: ask the platform team", None: "unknown: you may not see its labels"}

@@ -54,7 +54,8 @@ def status(
 
 def show(found: Overview, now: datetime) -> None:
     """Print the page of a set."""
-    from secretset.cli.page import Page, age
+    from secretset.cli.page import Page
+    from secretset.domain.ages import age
 
     view, page = found.view, Page()
     ref = view.secret_ref or {}
@@ -90,7 +91,7 @@ def show(found: Overview, now: datetime) -> None:
 
 def _origin(found: Overview, key: KeyView, now: datetime) -> str:
     """Where the value of a key comes from."""
-    from secretset.cli.page import age
+    from secretset.domain.ages import age
     from secretset.domain.sealing_keys import text_of
 
     sealing = found.sealing(key)
