@@ -1,9 +1,9 @@
 """Run what failed once more: `make test` calls this when tests have failed.
 
 Tests on real control planes share two cores with what they measure, so among five thousand of them one may lose a race
-that has nothing to do with the product. Or everything: the worst defects of this operator were first seen as a test that
-failed once. So this forgives little, and says it aloud: a few tests, of those on real control planes, each of which has
-to pass by itself; and each is named at the end, to be understood (CONTRIBUTING.md).
+that has nothing to do with the product. Or everything: the worst defects of this operator were first seen as a test
+that failed once. So this forgives little, and says it aloud: a few tests, of those on real control planes, each of
+which has to pass by itself; and each is named at the end, to be understood (CONTRIBUTING.md).
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def main() -> int:
     if not forgivable(failed):
         return 1
     print(f"\n{len(failed)} failed, and once more, by itself:", *failed, sep="\n  ", flush=True)
-    done = subprocess.run([sys.executable, "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *failed], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *failed], cwd=ROOT, check=False
+    )
     if done.returncode:
         return 1
     print("\nUNSTEADY: failed at first, passed when run again. Find out why (CONTRIBUTING.md):", *failed, sep="\n  ")
