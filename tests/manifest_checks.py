@@ -27,7 +27,8 @@ _OF_EVERYTHING: dict[str, Any] = {
     "api": {
         "tls": {"secretName": "secretset-api-tls"},
         "ingress": {"host": "secrets.example.com", "tlsSecretName": "secrets-example-com"},
-        "settings": {"trustedProxies": ["10.0.0.0/8"], "services": True},
+        "settings": {"trustedProxies": ["10.0.0.0/8"], "services": True, "dashboard": True, "sessionHours": 4},
+        "sessionKeySecret": "secretset-session",
     },
     "webhook": {"certificate": {"mode": "cert-manager"}},
     "regions": [{"name": "us-west", "default": True}, {"name": "eu-bank", "cluster": {"inCluster": True}}],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
+
 from fastapi import Depends, FastAPI
 
 from secretset import __version__
@@ -14,13 +16,17 @@ from secretset.api.limits import Limits, Rate
 from secretset.api.models import Asked
 from secretset.kube.callers import Callers
 
+Part = Callable[[FastAPI, Hub], Callable[[], Awaitable[None]]]
+"""Something that is served beside the API: it adds itself to the application, and gives what ends it."""
 
-def create_app(config: ApiConfig, callers: Callers) -> FastAPI:
-    """The application.
+
+def create_app(config: ApiConfig, callers: Callers, parts: Iterable[Part] = ()) -> FastAPI:
+    """The application; its ``state.ends`` are to be called in the end.
 
     Args:
         config: its settings.
         callers: makes clients of the hub; whoever made it closes it.
+        parts: what is served beside the API.
 
     Raises:
         ConfigError: a setting is none.
@@ -38,7 +44,6 @@ def create_app(config: ApiConfig, callers: Callers) -> FastAPI:
     errors.install(app)
     # The one that is added last sees a request first.
     app.add_middleware(Limits, config=config, rate=Rate(config.rate), known=hub.known)
-    app.add_middleware(Audit)
     app.include_router(organizations.of_caller, prefix=ROOT)
     of_organization = [Depends(auth.named)]
     for router in (sets.router, organizations.router):
@@ -48,4 +53,6 @@ def create_app(config: ApiConfig, callers: Callers) -> FastAPI:
         app.include_router(router, prefix=ORGANIZATION, dependencies=of_organization)
     forms: list[type[Asked]] = [*bodies.FORMS, region_admin.RegionRequest]
     docs.install(app, [*forms, services.ServiceRequest] if config.services else forms)
+    app.state.ends = [part(app, hub) for part in parts]
+    app.add_middleware(Audit)
     return app

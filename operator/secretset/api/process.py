@@ -7,14 +7,14 @@ import contextlib
 import ipaddress
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from secretset import telemetry
-from secretset.api.app import create_app
+from secretset.api.app import Part, create_app
 from secretset.api.config import ApiConfig
 from secretset.api.protocol import Protocol
 from secretset.controller import http
@@ -41,8 +41,12 @@ class Server(uvicorn.Server):
         yield
 
 
-async def run(config: ApiConfig) -> None:
+async def run(config: ApiConfig, parts: Iterable[Part] = ()) -> None:
     """Run until SIGTERM or SIGINT.
+
+    Args:
+        config: its settings.
+        parts: what is served beside the API.
 
     Raises:
         ConfigError: there is no usable kubeconfig or certificate, or an address cannot be listened at.
@@ -58,7 +62,8 @@ async def run(config: ApiConfig) -> None:
     ready = asyncio.Event()
     certificate = await asyncio.to_thread(_certificate, config)
     listening = _listening(config)
-    server = Server(_settings(config, create_app(config, callers), certificate))
+    app = create_app(config, callers, parts)
+    server = Server(_settings(config, app, certificate))
     health = await http.serve(
         telemetry.Process.API,
         host=config.host,
@@ -82,6 +87,8 @@ async def run(config: ApiConfig) -> None:
         for task in (*beside, ended):
             task.cancel()
         await asyncio.gather(serving, *beside, ended, return_exceptions=True)
+        for end in app.state.ends:
+            await end()
         await callers.close()
         await health.cleanup()
 

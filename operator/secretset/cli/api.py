@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from secretset.cli.options import (
     listed,
     run_until_stopped,
 )
+
+if TYPE_CHECKING:
+    from secretset.api.app import Part
 
 
 def api(
@@ -104,17 +107,37 @@ def api(
             help="Also serve the paths of `pipecat cloud deploy`, which make Deployments in namespaces of the hub.",
         ),
     ] = False,
+    dashboard: Annotated[
+        bool,
+        typer.Option(
+            "--dashboard/--no-dashboard",
+            envvar="SECRETSET_DASHBOARD",
+            help="Also serve the dashboard, under /. Browsers sign in over TLS alone, or on this machine.",
+        ),
+    ] = False,
+    session_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SECRETSET_SESSION_KEY_FILE",
+            help="Keys that the dashboard's cookies are encrypted with, a line of 32 random characters or more each, "
+            "the newest first; all replicas need the same. Absent: sessions end with the process.",
+        ),
+    ] = None,
+    session_hours: Annotated[
+        float,
+        typer.Option(envvar="SECRETSET_SESSION_HOURS", min=0.1, max=168, help="Until one has to sign in again."),
+    ] = 8.0,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
-    """Run the REST API until it gets SIGTERM.
+    """Run the REST API, and with --dashboard the pages, until it gets SIGTERM.
 
     It has no rights of its own: what it does on the hub, it does with the token of whoever asks, so that RBAC of the
     hub decides. An audit line is logged for each request, at any level.
 
     Exit code 0: it was told to end, and has answered what it had begun; 2: wrong usage, or it is not configured well.
 
-    Example: secretset api --kubeconfig hub.yaml --port 8000
+    Example: secretset api --kubeconfig hub.yaml --port 8000 --dashboard
     """
     from secretset import telemetry
     from secretset.api.config import ApiConfig
@@ -141,4 +164,20 @@ def api(
         reserved_keys=names.RESERVED_KEYS | listed(reserved_keys),
         services=services,
     )
-    run_until_stopped("api", run(config))
+
+    async def serve() -> None:
+        await run(config, [_dashboard(session_key_file, session_hours)] if dashboard else [])
+
+    run_until_stopped("api", serve())
+
+
+def _dashboard(key_file: Path | None, hours: float) -> Part:
+    """The dashboard.
+
+    Raises:
+        ConfigError: the file has no keys.
+    """
+    from secretset.web import app, cookies
+
+    keys = cookies.keys_of(key_file) if key_file is not None else None
+    return app.dashboard(cookies.Sessions(keys, hours=hours))

@@ -1,0 +1,77 @@
+"""Pages about one set, and what can be done with it from there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from secretset.actions import overview, restart, sets
+from secretset.actions.session import Session
+from secretset.api.auth import Place, place
+from secretset.api.errors import bad_request
+from secretset.domain import names
+from secretset.domain.set_view import SetView
+from secretset.kube import access
+from secretset.web.signin import form
+from secretset.web.templates import page
+
+router = APIRouter()
+
+ThePlace = Annotated[Place, Depends(place)]
+
+_SET = "/sets/{organization}/{name}"
+_VERBS = ("patch", "delete")
+
+
+@router.get(_SET)
+async def show(request: Request, place: ThePlace, name: str) -> Response:
+    """All that is to be known of a set."""
+    view = await sets.find(place.session, place.organization, name)
+    found, allowed = await asyncio.gather(overview.overview(place.session, view), _allowed(place.session, view))
+    return page(request, "set.html", found=found, view=view, allowed=allowed)
+
+
+@router.post(f"{_SET}/restart")
+async def restart_now(request: Request, place: ThePlace, name: str) -> Response:
+    """Restart all workloads that use it."""
+    view = await sets.find(place.session, place.organization, name)
+    await restart.restart(place.session, view)
+    return _back(view)
+
+
+@router.post(f"{_SET}/unset")
+async def unset(request: Request, place: ThePlace, name: str) -> Response:
+    """Take a key out of it."""
+    key = (await form(request)).get("key", "")
+    request.state.keys = (key,)
+    view = await sets.find(place.session, place.organization, name)
+    return _back(await sets.unset(place.session, view.key, [key]))
+
+
+@router.post(f"{_SET}/delete")
+async def delete(request: Request, place: ThePlace, name: str) -> Response:
+    """Delete it: its name has to be typed."""
+    typed = (await form(request)).get("name", "").strip()
+    view = await sets.find(place.session, place.organization, name)
+    if typed != view.name:
+        raise bad_request(f"Nothing was deleted: to delete '{view.name}', type its name")
+    await sets.delete(place.session, view)
+    return RedirectResponse(f"/sets?organization={place.organization}", status_code=303)
+
+
+async def _allowed(session: Session, view: SetView) -> dict[str, bool]:
+    """Which of the verbs that change it the user may use on it."""
+    answers = await asyncio.gather(
+        *(
+            access.may(session.client, verb, view.key.kind.plural, group=names.GROUP, namespace=view.organization)
+            for verb in _VERBS
+        )
+    )
+    return dict(zip(_VERBS, answers, strict=True))
+
+
+def _back(view: SetView) -> Response:
+    return RedirectResponse(f"/sets/{view.organization}/{view.name}", status_code=303)

@@ -1,0 +1,210 @@
+"""The dashboard on a real hub: signing in, what is shown to whom, what can be done, and what must never be there."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Org, eventually
+from harness.api import NO_LIMIT, Api, served, token_of
+from harness.manifests import value_from
+from harness.pages import Browser
+from kubelab.plane import ControlPlane
+from secretset.web.cookies import NAME
+
+XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+@pytest.fixture(scope="module")
+def pages(hub: ControlPlane, canaries: list[str]) -> Iterator[Api]:
+    with served(hub, canaries, *NO_LIMIT, "--dashboard") as api:
+        yield api
+
+
+@pytest.fixture
+def team(org: Org, operator: object) -> Org:
+    """An organization with a set that is ready, and one that cannot be."""
+    org.source()
+    org.secret_set("app", data={"A": value_from("src", "a"), "B": value_from("src", "a")})
+    org.secret_set("broken", data={"A": value_from("nothing", "a")}, description=XSS, metadata={"owner": XSS})
+    org.reaches("ready")
+    org.reaches("pending", "SourceMissing", name="broken")
+    return org
+
+
+def browser(pages: Api, team: Org, role: str) -> Browser:
+    found = Browser(pages.url)
+    reply = found.sign_in(token_of(team, role, role))
+    assert (reply.status, reply.headers["Location"]) == (303, "/")
+    return found
+
+
+# --- signing in
+
+
+def test_a_page_leads_to_the_form_and_back(pages: Api, team: Org) -> None:
+    visitor = Browser(pages.url)
+    reply = visitor.get("/sets?text=app")
+    assert (reply.status, reply.headers["Location"]) == (303, "/sign-in?next=%2Fsets%3Ftext%3Dapp")
+    form = visitor.get(reply.headers["Location"])
+    assert (form.status, form.title) == (200, "Sign in")
+    assert 'value="/sets?text=app"' in form.text
+    reply = visitor.sign_in(token_of(team, "viewer", "viewer"), "/sets?text=app")
+    assert (reply.status, reply.headers["Location"]) == (303, "/sets?text=app")
+    assert re.fullmatch(
+        rf"{NAME}=[\w=-]+; Path=/; Max-Age=28800; Secure; HttpOnly; SameSite=Strict", reply.headers["Set-Cookie"]
+    )
+    assert visitor.get("/sets").title == "Sets"
+    assert visitor.post("/sign-out").headers["Location"] == "/sign-in"
+    assert visitor.get("/sets").status == 303
+
+
+@pytest.mark.parametrize("token", ["", "not a token", "ä", "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmVk"])
+def test_what_the_hub_does_not_accept_is_told_and_not_shown(pages: Api, token: str) -> None:
+    reply = Browser(pages.url).sign_in(token)
+    assert reply.status in {400, 401}
+    assert 'role="alert"' in reply.text
+    assert not token or token not in reply.text
+    assert reply.headers["Set-Cookie"] is None
+
+
+@pytest.mark.parametrize(
+    "then", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_nobody_is_led_elsewhere(pages: Api, team: Org, then: str) -> None:
+    reply = Browser(pages.url).sign_in(token_of(team, "viewer", "viewer"), then)
+    assert (reply.status, reply.headers["Location"]) == (303, "/")
+
+
+def test_a_cookie_is_of_no_use_to_the_api_nor_a_token_to_a_page(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    assert viewer.get("/v1/organizations").status == 401
+    assert Browser(pages.url).ask("GET", "/sets", Authorization=f"Bearer {token_of(team, 'viewer', '')}").status == 303
+
+
+# --- looking
+
+
+def test_a_viewer_sees_the_sets_of_the_organization_and_no_others(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    overview = viewer.get("/")
+    assert overview.title == "Overview"
+    assert f"{team.name}/broken" in overview.text
+    assert "SourceMissing" in overview.text
+    table = viewer.get("/sets")
+    assert "2 of 2 sets" in table.text
+    assert f'href="/sets/{team.name}/app"' in table.text
+    assert "1 of 2 sets" in viewer.get("/sets?phase=ready").text
+    assert viewer.get("/sets/kube-system/app").status == 404
+    assert viewer.get(f"/sets/{team.name}/no-such").status == 404
+
+
+def test_changes_are_there_at_the_next_look(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    assert "2 of 2 sets" in viewer.get("/sets").text
+    team.secret_set("late")
+    eventually(lambda: "3 of 3 sets" in viewer.get("/sets").text, "the new set")
+
+
+def test_one_set_tells_why_and_what_to_do(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    broken = viewer.get(f"/sets/{team.name}/broken")
+    assert "SourceMissing" in broken.text
+    assert "secretset.dev/source=true" in broken.text
+    app = viewer.get(f"/sets/{team.name}/app")
+    assert "from Secret <code>src/a</code>" in app.text
+    assert f"kubectl describe secretset app -n {team.name}" in app.text
+
+
+def test_regions_are_shown_to_who_may_see_them(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    eventually(lambda: viewer.get("/regions").status == 200, "the page")
+    assert viewer.get("/regions/no-such").status == 404
+
+
+# --- doing
+
+
+def test_a_viewer_is_told_what_they_may_not_do(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    page = viewer.get(f"/sets/{team.name}/app")
+    assert "Your role in this organization does not allow it" in page.text
+    buttons = re.findall(r"<button(?![^>]*quiet\">Sign)[^>]*>", page.text)
+    assert buttons
+    assert all("disabled" in button for button in buttons)
+    reply = viewer.post(f"/sets/{team.name}/app/restart")
+    assert reply.status == 403
+    assert "You may not patch secretsets there" in reply.text
+    assert viewer.post(f"/sets/{team.name}/app/delete", name="app").status == 403
+
+
+def test_an_editor_restarts_takes_out_and_deletes(pages: Api, team: Org) -> None:
+    editor = browser(pages, team, "editor")
+    team.deployment(
+        "web", {"containers": [{"name": "app", "image": "app:1", "envFrom": [{"secretRef": {"name": "app"}}]}]}
+    )
+    here = f"/sets/{team.name}/app"
+    eventually(lambda: "Deployment web" in editor.get(here).text, "the workload")
+    generation = team.generation("web")
+    assert editor.post(f"{here}/restart").headers["Location"] == here
+    eventually(lambda: team.generation("web") == generation + 1, "the restart")
+    assert editor.post(f"{here}/unset", key="B").status == 303
+    assert editor.post(f"{here}/unset", key="A").status == 400, "the last key stays"
+    reply = editor.post(f"{here}/delete", name="another")
+    assert (reply.status, "type its name" in reply.text) == (400, True)
+    assert editor.get(here).status == 200
+    reply = editor.post(f"{here}/delete", name="app")
+    assert (reply.status, reply.headers["Location"]) == (303, f"/sets?organization={team.name}")
+    eventually(lambda: editor.get(here).status == 404, "the deletion")
+
+
+def test_another_site_can_do_nothing(pages: Api, team: Org) -> None:
+    editor = browser(pages, team, "editor")
+    reply = editor.ask("POST", f"/sets/{team.name}/app/delete", {"name": "app"}, Sec_Fetch_Site="cross-site")
+    assert reply.status == 403
+    assert editor.get(f"/sets/{team.name}/app").status == 200
+
+
+# --- what must never be there
+
+
+def test_what_people_wrote_is_text_and_nothing_else(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    pages_of = ["/", "/sets", f"/sets/{team.name}/broken", f"/sets?text={urllib.parse.quote(XSS)}"]
+    for path in [*pages_of, f"/sets?organization={urllib.parse.quote(XSS)}", f"/{urllib.parse.quote(XSS)}"]:
+        found = viewer.get(path).text
+        assert "<script" not in found, path
+        assert "<img" not in found, path
+    assert "&lt;script&gt;" in viewer.get(f"/sets/{team.name}/broken").text
+
+
+def test_every_page_forbids_what_it_does_not_need(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    for path in ("/", "/sets", "/regions", f"/sets/{team.name}/app", "/sign-in", "/no-such"):
+        headers = viewer.get(path).headers
+        assert headers["Cache-Control"] == "no-store", path
+        assert "default-src 'none'" in headers["Content-Security-Policy"], path
+        assert headers["X-Content-Type-Options"] == "nosniff", path
+    (style,) = set(re.findall(r'href="(/static/dashboard.css[^"]*)"', viewer.get("/").text))
+    assert "immutable" in viewer.get(style).headers["Cache-Control"]
+
+
+def test_no_value_and_no_token_is_on_any_page_or_in_the_log(pages: Api, team: Org, canaries: list[str]) -> None:
+    token = token_of(team, "viewer", "viewer")
+    viewer = Browser(pages.url)
+    viewer.sign_in(token)
+    texts = [
+        viewer.get(path).text
+        for path in ("/", "/sets", f"/sets/{team.name}/app", f"/sets/{team.name}/broken", "/regions")
+    ]
+    log = pages.process.log.read_text()
+    for text in [*texts, log]:
+        assert token not in text
+        assert viewer.cookie not in text
+        assert not [value for value in canaries if value in text]
+    lines = [line for line in pages.audit() if line["action"] == "GET /sets/{organization}/{name}"]
+    assert lines[-1]["organization"] == team.name
+    assert lines[-1]["who"] == f"system:serviceaccount:{team.name}:viewer"
