@@ -17,6 +17,7 @@ import uvloop
 
 from bench import report
 from bench.extent import FULL, QUICK
+from bench.kept import Kept
 from bench.parts import PARTS, measure
 
 
@@ -35,13 +36,15 @@ def main() -> int:
         "source": report.source(),
     }
     started = time.monotonic()
+    kept = Kept(source=facts["source"], quick=options.quick)
+    before = sum(part.seconds for part in kept.resumed().values()) if options.resume else 0
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(measure(extent, [part for part in PARTS if part in options.only], facts, say))
-    facts["seconds"] = time.monotonic() - started
+        rows = runner.run(measure(extent, [part for part in PARTS if part in options.only], facts, say, kept))
+    facts["seconds"] = before + time.monotonic() - started
     facts |= {"loadAfter": round(os.getloadavg()[0], 2), "sourceAfter": report.source()}
     print(report.table(rows))
     missed = report.missed(rows, short=options.quick if whole else None)
@@ -71,6 +74,11 @@ def _options() -> argparse.Namespace:
         default=list(PARTS),
         metavar="PART",
         help=f"some parts, of {', '.join(PARTS)}; nothing is kept then",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was interrupted: parts of it that were done, of the same source, are taken over",
     )
     parser.add_argument("--sets", type=int, metavar="N", help="one number of sets instead of several; nothing is kept")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a goal was missed, or has no figure")

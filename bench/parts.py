@@ -16,6 +16,7 @@ from bench import counting, furnish, latency, sealing
 from bench.api import Api
 from bench.bulk import Bulk
 from bench.extent import Extent
+from bench.kept import Kept, Part
 from bench.latency import Latency
 from bench.regions import Regions
 from bench.restarts import Restarts
@@ -27,7 +28,7 @@ Say = Callable[[str], None]
 Found = tuple[list[Row], Any]
 
 
-async def measure(extent: Extent, parts: Sequence[str], facts: dict[str, Any], say: Say) -> list[Row]:
+async def measure(extent: Extent, parts: Sequence[str], facts: dict[str, Any], say: Say, kept: Kept) -> list[Row]:
     """Measure some parts, one after the other unless the extent says otherwise.
 
     Args:
@@ -35,11 +36,17 @@ async def measure(extent: Extent, parts: Sequence[str], facts: dict[str, Any], s
         parts: their names, in the order of `PARTS`.
         facts: gets the API server's version, each part's seconds and details, and what ended one (`failed`).
         say: is told how far it is.
+        kept: takes each part that is done; those that it has are not measured again.
     """
     found: dict[str, list[Row]] = {}
     facts |= {"parts": {}, "details": {}, "failed": {}}
 
     async def one(part: str) -> None:
+        if (done := kept.parts.get(part)) is not None:
+            found[part], facts["details"][part], facts["parts"][part] = done.rows, done.details, done.seconds
+            facts["kubernetes"] = kept.server
+            say(f"{part}: is there already")
+            return
         started = time.monotonic()
         try:
             found[part], facts["details"][part] = await PARTS[part](extent, facts, partial(_say, say, part))
@@ -47,6 +54,9 @@ async def measure(extent: Extent, parts: Sequence[str], facts: dict[str, Any], s
             found[part], facts["failed"][part] = [], f"{type(error).__name__}: {error}"
             traceback.print_exc()
         facts["parts"][part] = round(time.monotonic() - started)
+        if found[part]:
+            done = Part(rows=found[part], details=facts["details"][part], seconds=facts["parts"][part])
+            kept.add(part, done, facts.get("kubernetes", ""))
         say(f"{part}: took {facts['parts'][part]} s")
 
     for part in parts:
