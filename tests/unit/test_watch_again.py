@@ -136,6 +136,25 @@ async def test_who_was_away_for_long_is_listed_anew(relist: bool) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_who_lets_us_in_and_then_ends_it_is_asked_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an API server does that is behind the version which we go on from."""
+    waited: list[float] = []
+
+    async def pause(_: Watch, seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(watch, "_BACKOFF_FIRST", 1.0)
+    monkeypatch.setattr(watch, "_BACKOFF_MET", 4.0)
+    monkeypatch.setattr(watch, "_BACKOFF_LAST", 60.0)
+    monkeypatch.setattr(Watch, "_pause", pause)
+    behind = errors.ServerError(504, "too large resource version")
+    in_vain: Script = [{"type": "NOTHING"}, behind]
+    watches: list[Script] = [*[in_vain] * 5, [event("MODIFIED", "a", 11), behind], in_vain]
+    async with following([page("a")], watches) as (seen, _):
+        assert waited == [1.0, 2.0, 4.0, 4.0, 4.0, 1.0, 2.0]
+        assert seen.log == ["+a@1", "+a@11"]
+
+
 # --- answers that are too long
 
 

@@ -26,6 +26,7 @@ Upsert = Callable[[dict[str, Any]], None]
 Delete = Callable[[str, str, dict[str, Any] | None], None]  # namespace, name, and the last object if there is one
 
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 15.0  # seconds between attempts
+_BACKOFF_MET = 2.0  # at most, where somebody lets us in
 # A watch that the server ends after such a time goes on from a list: an event that never came (no API server should
 # lose one, but proxies and bugs of caches have) is made up for within twice that time.
 _RELIST_SECONDS = 600.0
@@ -143,13 +144,17 @@ class Watch:
                 asyncio.timeout(None) as self._following,
                 contextlib.aclosing(self._follow(version)) as versions,
             ):
+                met = False
                 async for version in versions:  # noqa: B007  (the last one counts)
-                    self._delay = _BACKOFF_FIRST
+                    # Whoever only lets us in, and then ends it, is asked less and less often as well.
+                    self._delay = _BACKOFF_FIRST if met else min(self._delay, _BACKOFF_MET)
+                    met = True
         except TimeoutError:
             return None  # somebody asked for it
         finally:
             self._following = None
-        await asyncio.sleep(_jittered(_BACKOFF_FIRST))  # never in a hot loop
+        await asyncio.sleep(_jittered(self._delay))
+        self._delay = min(self._delay * 2, _BACKOFF_MET)
         return version if time.monotonic() - self._listed_at < _RELIST_SECONDS else None
 
     async def _pause(self, seconds: float) -> None:
