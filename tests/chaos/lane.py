@@ -23,8 +23,8 @@ from kubelab.plane import ControlPlane
 FAR = "far"
 # Windows are short, and nobody deletes by mistake here.
 _FLAGS = ("--quiet-seconds", "0.2", "--max-wait-seconds", "1", "--deletion-burst", "100000", "--replica", "first")
-# Everything in etcd is JSON, so that its history can be read.
-OPTIONS = ("--storage-media-type=application/json",)
+# Everything in etcd is JSON, so that its history can be read; and no run is so long that a part of it was compacted.
+OPTIONS = ("--storage-media-type=application/json", "--etcd-compaction-interval=15m")
 
 
 class Lane:

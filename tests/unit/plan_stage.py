@@ -128,8 +128,8 @@ class Stage:
             return marks
         if marks.revision != told.revision:
             return marks if marks.revision > told.revision else told
-        if marks.kid != told.kid and marks.kid in self.keyring.keys and not marks.fake:
-            return marks
+        if marks.kid != told.kid and marks.kid in self.keyring.keys:
+            return marks  # also if somebody made them up: they could be of an older copy
         unknown = marks.kid not in self.keyring.keys  # of a copy from before its key was lost: nobody can compare
         return told if marks.fake or unknown or marks.content != told.content else marks
 
