@@ -40,7 +40,8 @@ class Browser:
     def ask(self, method: str, path: str, fields: dict[str, str] | None = None, **headers: str) -> Page:
         body = None if fields is None else urllib.parse.urlencode(fields).encode()
         sent = {"Sec-Fetch-Site": "same-origin"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookie:
+        # As with SameSite=Strict: what another site leads to comes without it.
+        if self.cookie and sent["Sec-Fetch-Site"] in {"same-origin", "none"}:
             sent["Cookie"] = f"{NAME}={self.cookie}"
         request = urllib.request.Request(self.url + path, data=body, headers=sent, method=method)
         try:
@@ -59,6 +60,12 @@ class Browser:
 
     def post(self, path: str, **fields: str) -> Page:
         return self.ask("POST", path, fields)
+
+    def act(self, page: str, action: str, **fields: str) -> Page:
+        """Send a form of a set's page, as the page has it."""
+        uid = re.search(r'name="uid" value="([^"]+)"', self.get(page).text)
+        assert uid is not None
+        return self.post(f"{page}/{action}", uid=uid[1], **fields)
 
     def sign_in(self, token: str, then: str = "/") -> Page:
         return self.post("/sign-in", token=token, next=then)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -121,8 +121,33 @@ def test_one_set_tells_why_and_what_to_do(pages: Api, team: Org) -> None:
 
 def test_regions_are_shown_to_who_may_see_them(pages: Api, team: Org) -> None:
     viewer = browser(pages, team, "viewer")
-    eventually(lambda: viewer.get("/regions").status == 200, "the page")
+    assert 'href="/regions/us-west"' in viewer.get("/regions").text
+    region = viewer.get("/regions/us-west")
+    assert (region.status, region.title) == (200, "us-west")
+    assert "Reachable" in region.text
     assert viewer.get("/regions/no-such").status == 404
+
+
+def test_an_organization_that_is_asked_for_by_name_is_shown_to_who_may_see_it(
+    pages: Api, team: Org, new_org: Callable[[str], Org]
+) -> None:
+    """Service accounts may not list namespaces: Kubernetes tells them of no other than their own."""
+    viewer = browser(pages, team, "viewer")
+    other = new_org("other")
+    other.source()
+    other.secret_set("theirs")
+    assert "2 of 2 sets" in viewer.get(f"/sets?organization={team.name}").text
+    assert "theirs" not in viewer.get(f"/sets?organization={other.name}").text
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "guest", "namespace": other.name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "secretset-viewer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": team.name}],
+    }
+    other.apply(binding)
+    eventually(lambda: "theirs" in viewer.get(f"/sets?organization={other.name}").text, "the other organization")
+    assert "3 of 3 sets" in viewer.get("/sets").text
 
 
 # --- doing
@@ -135,10 +160,10 @@ def test_a_viewer_is_told_what_they_may_not_do(pages: Api, team: Org) -> None:
     buttons = re.findall(r"<button(?![^>]*quiet\">Sign)[^>]*>", page.text)
     assert buttons
     assert all("disabled" in button for button in buttons)
-    reply = viewer.post(f"/sets/{team.name}/app/restart")
+    reply = viewer.act(f"/sets/{team.name}/app", "restart")
     assert reply.status == 403
     assert "You may not patch secretsets there" in reply.text
-    assert viewer.post(f"/sets/{team.name}/app/delete", name="app").status == 403
+    assert viewer.act(f"/sets/{team.name}/app", "delete", name="app").status == 403
 
 
 def test_an_editor_restarts_takes_out_and_deletes(pages: Api, team: Org) -> None:
@@ -149,14 +174,16 @@ def test_an_editor_restarts_takes_out_and_deletes(pages: Api, team: Org) -> None
     here = f"/sets/{team.name}/app"
     eventually(lambda: "Deployment web" in editor.get(here).text, "the workload")
     generation = team.generation("web")
-    assert editor.post(f"{here}/restart").headers["Location"] == here
+    assert editor.act(here, "restart").headers["Location"] == here
     eventually(lambda: team.generation("web") == generation + 1, "the restart")
-    assert editor.post(f"{here}/unset", key="B").status == 303
-    assert editor.post(f"{here}/unset", key="A").status == 400, "the last key stays"
-    reply = editor.post(f"{here}/delete", name="another")
+    assert editor.act(here, "unset", key="B").status == 303
+    assert editor.act(here, "unset", key="A").status == 400, "the last key stays"
+    reply = editor.post(f"{here}/delete", name="app", uid="of-another")
+    assert (reply.status, "another set has the name" in reply.text) == (409, True)
+    reply = editor.act(here, "delete", name="another")
     assert (reply.status, "type its name" in reply.text) == (400, True)
     assert editor.get(here).status == 200
-    reply = editor.post(f"{here}/delete", name="app")
+    reply = editor.act(here, "delete", name="app")
     assert (reply.status, reply.headers["Location"]) == (303, f"/sets?organization={team.name}")
     eventually(lambda: editor.get(here).status == 404, "the deletion")
 
@@ -168,6 +195,16 @@ def test_another_site_can_do_nothing(pages: Api, team: Org) -> None:
     assert editor.get(f"/sets/{team.name}/app").status == 200
 
 
+def test_a_link_on_another_site_leads_to_the_page_and_signs_nobody_out(pages: Api, team: Org) -> None:
+    viewer = browser(pages, team, "viewer")
+    reply = viewer.ask("GET", "/sets?text=app", Sec_Fetch_Site="cross-site")
+    assert (reply.status, reply.headers["Set-Cookie"]) == (200, None)
+    assert '<meta http-equiv="refresh" content="0; url=/sets?text=app">' in reply.text
+    assert viewer.get("/sets?text=app").title == "Sets"
+    stranger = Browser(pages.url)
+    assert stranger.get("/sets").headers["Set-Cookie"] is None, "there is nothing to take away"
+
+
 # --- what must never be there
 
 
@@ -175,9 +212,10 @@ def test_what_people_wrote_is_text_and_nothing_else(pages: Api, team: Org) -> No
     viewer = browser(pages, team, "viewer")
     pages_of = ["/", "/sets", f"/sets/{team.name}/broken", f"/sets?text={urllib.parse.quote(XSS)}"]
     for path in [*pages_of, f"/sets?organization={urllib.parse.quote(XSS)}", f"/{urllib.parse.quote(XSS)}"]:
-        found = viewer.get(path).text
-        assert "<script" not in found, path
-        assert "<img" not in found, path
+        page = viewer.get(path)
+        assert page.status == (404 if "script" in path and "?" not in path else 200), path
+        assert "<script" not in page.text, path
+        assert "<img" not in page.text, path
     assert "&lt;script&gt;" in viewer.get(f"/sets/{team.name}/broken").text
 
 
@@ -196,12 +234,10 @@ def test_no_value_and_no_token_is_on_any_page_or_in_the_log(pages: Api, team: Or
     token = token_of(team, "viewer", "viewer")
     viewer = Browser(pages.url)
     viewer.sign_in(token)
-    texts = [
-        viewer.get(path).text
-        for path in ("/", "/sets", f"/sets/{team.name}/app", f"/sets/{team.name}/broken", "/regions")
-    ]
-    log = pages.process.log.read_text()
-    for text in [*texts, log]:
+    paths = ("/", "/sets", f"/sets/{team.name}/app", f"/sets/{team.name}/broken", "/regions")
+    found = [viewer.get(path) for path in paths]
+    assert [page.status for page in found] == [200] * len(paths)
+    for text in [*(page.text for page in found), pages.process.log.read_text()]:
         assert token not in text
         assert viewer.cookie not in text
         assert not [value for value in canaries if value in text]

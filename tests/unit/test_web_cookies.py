@@ -34,6 +34,14 @@ def test_what_is_in_it_comes_out_again_and_is_not_to_be_seen() -> None:
     assert sessions.seal(TOKEN) != cookie
 
 
+@pytest.mark.parametrize("other", ['prefs={"dark":true}', "version=1", "path=/x", "nothing", 'a="b; c', ""])
+def test_a_cookie_of_somebody_else_is_not_in_the_way(other: str) -> None:
+    sessions = Sessions()
+    mine = f"{NAME}={sessions.seal(TOKEN)}"
+    assert sessions.token(headers(f"{other}; {mine}")) == TOKEN
+    assert sessions.token(headers(f"{mine}; {other}")) == TOKEN
+
+
 def test_it_ends_by_itself() -> None:
     clock = Clock()
     sessions = Sessions(hours=2, clock=clock)

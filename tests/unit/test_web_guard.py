@@ -70,6 +70,9 @@ def test_all_else_is_a_page(path: str) -> None:
         [("sec-fetch-site", "cross-site"), ("origin", "https://us.example"), ("host", "us.example")],
         [("origin", "https://evil.example"), ("host", "us.example")],
         [("origin", "null"), ("host", "us.example")],
+        [("origin", "http://["), ("host", "us.example")],
+        [("origin", "https://us.example")],
+        [("origin", "https://"), ("host", "")],
         [("host", "us.example")],
     ],
 )

@@ -247,7 +247,7 @@ def _matches(view: SetView, query: Query, now: datetime) -> bool:
     text = query.text.strip().casefold()
     return (
         query.organization in {"", view.organization}
-        and query.region in {"", view.region or ""}
+        and query.region in {"", view.region or _NOWHERE}
         and query.phase in {"", phase(view).value}
         and query.reason in {"", view.reason}
         and (not query.unused or is_unused(view))

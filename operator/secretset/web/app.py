@@ -21,8 +21,8 @@ from secretset.kube.errors import KubeError
 from secretset.web import boards, sets, signin
 from secretset.web.cookies import Sessions
 from secretset.web.guard import Guard, is_page
-from secretset.web.live import Views
-from secretset.web.templates import page
+from secretset.web.templates import asset, page
+from secretset.web.views import Views
 
 _SAYS = {404: "There is no such page, or you may not see it"}
 
@@ -33,7 +33,10 @@ class Assets(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """One of them."""
         found = await super().get_response(path, scope)
-        found.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        # While two versions run side by side, one may be asked for a file of the other's.
+        asked = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
+        if found.status_code == 200 and asked == asset(path):
+            found.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return found
 
 

@@ -17,8 +17,9 @@ from secretset.domain.board import Order, Query
 from secretset.domain.health import Finding, Level
 from secretset.domain.reasons import Phase
 from secretset.kube import errors
-from secretset.web.live import View, Views
+from secretset.web.live import View
 from secretset.web.templates import page
+from secretset.web.views import Views
 
 router = APIRouter()
 
@@ -32,7 +33,16 @@ async def view(request: Request, caller: TheCaller) -> View:
     hub: Hub = request.app.state.hub
     views: Views = request.app.state.views
     token = bearer(request.headers.raw) or ""
-    return await views.of(hub.known.digest(token), token, caller.session, caller.own_organization)
+    digest = hub.known.digest(token)
+    wanted = request.query_params.get("organization", "")
+    return await views.of(
+        digest,
+        token,
+        caller.session,
+        name=caller.name or digest,
+        own=caller.own_organization,
+        wanted=wanted if names.NAMESPACE_PATTERN.fullmatch(wanted) else "",
+    )
 
 
 TheView = Annotated[View, Depends(view)]
@@ -73,7 +83,8 @@ async def overview(request: Request, view: TheView, session: TheSession) -> Resp
         request,
         "overview.html",
         complete=complete,
-        total=sum((cell.total for cells in map_of.values() for cell in cells.values()), 0),
+        unseen=view.scope.more,
+        ready=sum(cell.ready for cells in map_of.values() for cell in cells.values()),
         cells=dict(list(map_of.items())[:_ORGANIZATIONS]),
         more=max(0, len(map_of) - _ORGANIZATIONS),
         columns=sorted({name for cells in map_of.values() for name in cells} | {each.name for each in regions}),
@@ -95,6 +106,7 @@ async def sets(request: Request, view: TheView) -> Response:
         request,
         "sets.html",
         complete=complete,
+        unseen=view.scope.more,
         query=query,
         listing=board.listing(everything, query, datetime.now(UTC)),
         organizations=sorted({each.organization for each in everything}),
@@ -120,8 +132,10 @@ async def regions(request: Request, view: TheView) -> Response:
 @router.get("/regions/{region}")
 async def region(request: Request, view: TheView, region: str) -> Response:
     """One of them: its conditions, and what is missing."""
-    await view.settled(_FIRST_SECONDS)
+    complete = await view.settled(_FIRST_SECONDS)
     found = view.regions.get(region)
+    if found is None and not complete:
+        return page(request, "wait.html", status=503, complete=complete)
     if found is None:
         shown = f"'{region}'" if names.is_valid_name(region) else "of that name"
         raise not_found(f"There is no region {shown}, or you may not see it")

@@ -11,10 +11,10 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from starlette.requests import cookie_parser
 
 from secretset.kube.errors import ConfigError
 
@@ -68,11 +68,9 @@ class Sessions:
     def token(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The token of a request; None if it has none that is good."""
         text = "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
-        try:
-            found = SimpleCookie(text).get(NAME)
-        except CookieError:
-            return None
-        return self.open(found.value) if found is not None else None
+        # As browsers write it: the standard library's parser gives all up for one cookie of somebody else.
+        found = cookie_parser(text).get(NAME)
+        return self.open(found) if found is not None else None
 
     def header(self, cookie: str) -> str:
         """The header that sets it; an empty one takes it away."""

@@ -66,5 +66,7 @@ def _same_site(headers: Headers) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    try:
+        return urlsplit(headers.get("origin", "")).netloc == headers["host"] != ""
+    except (KeyError, ValueError):
+        return False

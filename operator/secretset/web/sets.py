@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from secretset.actions import overview, restart, sets
 from secretset.actions.session import Session
 from secretset.api.auth import Place, place
-from secretset.api.errors import bad_request
+from secretset.api.errors import bad_request, conflict
 from secretset.domain import names
 from secretset.domain.set_view import SetView
 from secretset.kube import access
@@ -37,7 +37,7 @@ async def show(request: Request, place: ThePlace, name: str) -> Response:
 @router.post(f"{_SET}/restart")
 async def restart_now(request: Request, place: ThePlace, name: str) -> Response:
     """Restart all workloads that use it."""
-    view = await sets.find(place.session, place.organization, name)
+    view = await _seen(request, place, name)
     await restart.restart(place.session, view)
     return _back(view)
 
@@ -47,7 +47,7 @@ async def unset(request: Request, place: ThePlace, name: str) -> Response:
     """Take a key out of it."""
     key = (await form(request)).get("key", "")
     request.state.keys = (key,)
-    view = await sets.find(place.session, place.organization, name)
+    view = await _seen(request, place, name)
     return _back(await sets.unset(place.session, view.key, [key]))
 
 
@@ -55,7 +55,7 @@ async def unset(request: Request, place: ThePlace, name: str) -> Response:
 async def delete(request: Request, place: ThePlace, name: str) -> Response:
     """Delete it: its name has to be typed."""
     typed = (await form(request)).get("name", "").strip()
-    view = await sets.find(place.session, place.organization, name)
+    view = await _seen(request, place, name)
     if typed != view.name:
         raise bad_request(f"Nothing was deleted: to delete '{view.name}', type its name")
     await sets.delete(place.session, view)
@@ -71,6 +71,18 @@ async def _allowed(session: Session, view: SetView) -> dict[str, bool]:
         )
     )
     return dict(zip(_VERBS, answers, strict=True))
+
+
+async def _seen(request: Request, place: Place, name: str) -> SetView:
+    """The set that the page showed.
+
+    Raises:
+        Answer: 409: another one has its name now.
+    """
+    view = await sets.find(place.session, place.organization, name)
+    if (await form(request)).get("uid") != view.uid:
+        raise conflict(f"Nothing was done: another set has the name '{view.name}' now. Look at it first")
+    return view
 
 
 def _back(view: SetView) -> Response:

@@ -11,6 +11,7 @@ from secretset.api.auth import Hub, bearer
 from secretset.kube import errors, whoami
 from secretset.web.cookies import Sessions, TooLong
 from secretset.web.templates import address, page
+from secretset.web.views import Views
 
 router = APIRouter()
 
@@ -55,17 +56,33 @@ async def sign_in(request: Request) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """Take the cookie away; the token itself is the user's, and ends by itself."""
+    """Take the cookie away, and end what was followed with its token, which itself is the user's."""
+    hub: Hub = request.app.state.hub
     sessions: Sessions = request.app.state.sessions
+    views: Views = request.app.state.views
+    token = bearer(request.headers.raw)
+    if token is not None:
+        views.drop(hub.known.digest(token))
     return _go("/sign-in", sessions.header(""))
 
 
 def again(request: Request) -> Response:
-    """To the form, from a page that needs a token which the hub accepts; and back to it afterwards."""
+    """To the form, from a page that needs a token which the hub accepts; and back to it afterwards.
+
+    Browsers send no cookie along with what another site leads to (SameSite=Strict): such a page leads to itself, and
+    then they do.
+    """
+    if request.method == "GET" and request.headers.get("sec-fetch-site", "") in {"cross-site", "same-site"}:
+        return page(request, "again.html", wanted=_here(str(request.url.path) + _query(request)))
     sessions: Sessions = request.app.state.sessions
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    views: Views = request.app.state.views
+    hub: Hub = request.app.state.hub
+    token = bearer(request.headers.raw)
+    if token is not None:
+        views.drop(hub.known.digest(token))
+    wanted = request.url.path + _query(request)
     target = address("/sign-in", {"next": wanted}) if request.method == "GET" and wanted != "/" else "/sign-in"
-    return _go(target, sessions.header(""))
+    return _go(target, sessions.header("") if token is not None else None)
 
 
 async def form(request: Request) -> dict[str, str]:
@@ -80,8 +97,12 @@ async def form(request: Request) -> dict[str, str]:
         return {}
 
 
-def _go(target: str, cookie: str) -> Response:
-    return RedirectResponse(target, status_code=303, headers={"Set-Cookie": cookie})
+def _query(request: Request) -> str:
+    return f"?{request.url.query}" if request.url.query else ""
+
+
+def _go(target: str, cookie: str | None) -> Response:
+    return RedirectResponse(target, status_code=303, headers={"Set-Cookie": cookie} if cookie else None)
 
 
 def _here(target: str) -> str:
