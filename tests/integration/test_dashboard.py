@@ -133,7 +133,7 @@ def test_an_organization_that_is_asked_for_by_name_is_shown_to_who_may_see_it(
 ) -> None:
     """Service accounts may not list namespaces: Kubernetes tells them of no other than their own."""
     viewer = browser(pages, team, "viewer")
-    other = new_org("other")
+    other = new_org(f"{team.name}-other").create()
     other.source()
     other.secret_set("theirs")
     assert "2 of 2 sets" in viewer.get(f"/sets?organization={team.name}").text
