@@ -216,6 +216,7 @@ PAGES: dict[str, Scene] = {
     "docs/api.md": _api,
     "docs/binding.md": _binding,
     "docs/cli.md": _cli,
+    "docs/dashboard.md": _api,
     "docs/gate.md": _gate,
     "docs/migrate-from-external-secrets.md": _external_secrets,
     "docs/migrate-from-reloader.md": _reloader,

@@ -11,6 +11,7 @@ PAGES = (
     "docs/api.md",
     "docs/binding.md",
     "docs/cli.md",
+    "docs/dashboard.md",
     "docs/encryption-at-rest.md",
     "docs/gate.md",
     "docs/gitops.md",
