@@ -57,12 +57,8 @@ async def sign_in(request: Request) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """Take the cookie away, and end what was followed with its token, which itself is the user's."""
-    hub: Hub = request.app.state.hub
     sessions: Sessions = request.app.state.sessions
-    views: Views = request.app.state.views
-    token = bearer(request.headers.raw)
-    if token is not None:
-        views.drop(hub.known.digest(token))
+    _end_view(request)
     return _go("/sign-in", sessions.header(""))
 
 
@@ -72,17 +68,13 @@ def again(request: Request) -> Response:
     Browsers send no cookie along with what another site leads to (SameSite=Strict): such a page leads to itself, and
     then they do.
     """
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method == "GET" and request.headers.get("sec-fetch-site", "") in {"cross-site", "same-site"}:
-        return page(request, "again.html", wanted=_here(str(request.url.path) + _query(request)))
+        return page(request, "again.html", wanted=_here(wanted))
     sessions: Sessions = request.app.state.sessions
-    views: Views = request.app.state.views
-    hub: Hub = request.app.state.hub
-    token = bearer(request.headers.raw)
-    if token is not None:
-        views.drop(hub.known.digest(token))
-    wanted = request.url.path + _query(request)
+    signed_in = _end_view(request)
     target = address("/sign-in", {"next": wanted}) if request.method == "GET" and wanted != "/" else "/sign-in"
-    return _go(target, sessions.header("") if token is not None else None)
+    return _go(target, sessions.header("") if signed_in else None)
 
 
 async def form(request: Request) -> dict[str, str]:
@@ -97,8 +89,14 @@ async def form(request: Request) -> dict[str, str]:
         return {}
 
 
-def _query(request: Request) -> str:
-    return f"?{request.url.query}" if request.url.query else ""
+def _end_view(request: Request) -> bool:
+    """End what is followed with the token of a request; whether it has one."""
+    hub: Hub = request.app.state.hub
+    views: Views = request.app.state.views
+    token = bearer(request.headers.raw)
+    if token is not None:
+        views.drop(hub.known.digest(token))
+    return token is not None
 
 
 def _go(target: str, cookie: str | None) -> Response:
