@@ -23,6 +23,8 @@ from kubelab import ControlPlane
 _PART = "many at rest"
 _CHECKED_SETS = 10_000  # up to which something is asked of a restart
 _REST_SECONDS = 3.0  # until memory is read: what only the rush needed was given back, or never will be
+_BEGUN_SECONDS = 24.0  # from ready on; 20 s after it names are compared with the hub's for the first time
+_RESYNC_SECONDS, _RESYNCS = 10.0, 2.5  # half of one more, so that none begins or ends with the window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,9 @@ class Scale:
         """What the operator takes while nothing happens; nobody asks for its metrics meanwhile."""
         async with OperatorProcess(self._plane) as operator:
             await operator.ready()
+            begun = time.monotonic() + _BEGUN_SECONDS
             await operator.checked(sets)
+            await asyncio.sleep(begun - time.monotonic())
             await self._audit.settled(quiet=_REST_SECONDS)
             self._say(f"{sets} sets {self._where}: idle for {seconds:.0f} s")
             before, started = cpu(operator.pid), time.monotonic()
@@ -115,6 +119,7 @@ class Scale:
             share = (cpu(operator.pid) - before) / (time.monotonic() - started)
             tally = await self._audit.settled()
         self.details["idle, apart"] = dict(tally.apart())
+        resync = await self._resync(sets, share)
         what = f"{sets} sets {self._where}, idle for {seconds:.0f} s"
         return [
             Row(part=_PART, what=f"{what}: processor", unit="% of a core", ours=share * 100, goal=goals.IDLE_CPU),
@@ -126,7 +131,27 @@ class Scale:
                 goal=goals.IDLE_WRITES,
                 note=f"and {len(tally.of('leases'))} of Leases",
             ),
+            Row(
+                part=_PART,
+                what=f"{sets} sets {self._where}: a resync, processor time",
+                unit="s",
+                ours=resync,
+                note="one comes every 10 minutes",
+            ),
         ]
+
+    async def _resync(self, sets: int, idle: float) -> float:
+        """Seconds of processor time of one comparison of everything, beside what idling takes (share of a core)."""
+        async with OperatorProcess(self._plane, options=("--resync-seconds", str(_RESYNC_SECONDS))) as operator:
+            await operator.ready()
+            begun = time.monotonic() + _RESYNC_SECONDS * 1.2
+            await operator.checked(sets)
+            await asyncio.sleep(begun - time.monotonic())
+            self._say(f"{sets} sets {self._where}: resyncs")
+            passes, before, started = await operator.passes(), cpu(operator.pid), time.monotonic()
+            await asyncio.sleep(_RESYNC_SECONDS * _RESYNCS)
+            used = cpu(operator.pid) - before - idle * (time.monotonic() - started)
+            return used * sets / max(1, await operator.passes() - passes)
 
     async def namespaced(self) -> list[Row]:
         """A restart with the rights that the chart grants by default: one watch of each kind for each namespace."""

@@ -242,17 +242,21 @@ class Operator:
                 await asyncio.sleep(_HUB_RETRY_SECONDS)
 
     async def _resync(self, hub: Client, store: HubStore) -> None:
-        """Compare everything: once kopf has begun, every few minutes, and whenever something may have been missed."""
-        wait = min(_FIRST_RESYNC_SECONDS, self._config.resync_seconds)
+        """Compare everything: every few minutes, and whenever something may have been missed.
+
+        The first time, soon after kopf has begun, only with what the hub has: all were looked at a moment before.
+        """
+        wait, first = min(_FIRST_RESYNC_SECONDS, self._config.resync_seconds), True
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait * random.uniform(0.9, 1.1)):  # noqa: S311
                     await self._missed.wait()
+            only_names, first = first and not self._missed.is_set(), False
             wait = self._config.resync_seconds
             self._missed.clear()
             try:
                 await resync(hub, store)
             except errors.KubeError as error:
                 log.warning("resync not finished", error=str(error))
-            for key in tuple(store.sets):
+            for key in () if only_names else tuple(store.sets):
                 self._dispatch(key)

@@ -33,3 +33,21 @@ def test_a_block_is_mapped_on_its_own_although_one_was_freed_before(told: bool, 
         check=True,
     )
     assert ran.stdout.strip() == mapped
+
+
+def test_a_page_of_a_list_is_read_without_looking_for_cycles_in_it() -> None:
+    program = """
+import gc
+from secretset import memory
+memory.collect_seldom()
+gc.collect()
+runs = sum(each["collections"] for each in gc.get_stats())
+page = [{"metadata": {"name": str(number), "labels": {}}} for number in range(6000)]
+print(sum(each["collections"] for each in gc.get_stats()) - runs)
+for _ in range(30000):  # it still finds what refers to itself
+    loop = []
+    loop.append(loop)
+print(sum(each["collected"] for each in gc.get_stats()) > 20000)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "True"]

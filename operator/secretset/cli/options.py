@@ -33,10 +33,11 @@ def run_until_stopped(command: str, work: Coroutine[Any, Any, None]) -> None:
     """Run one of the commands that end with a signal; exit code 2 if it is not configured well."""
     import uvloop
 
+    from secretset import memory
     from secretset.kube.errors import ConfigError
-    from secretset.memory import return_blocks
 
-    return_blocks()
+    memory.return_blocks()
+    memory.collect_seldom()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)

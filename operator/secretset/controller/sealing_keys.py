@@ -102,6 +102,7 @@ class SealingKeys:
         self._barred = False  # whether nobody may seal, since the newest key is not held
         self._plain = ""  # id of the newest key that ought to be wrapped, so that it is logged once
         self._metrics = KeyMetrics()
+        self._looked_at: tuple[object, bool] = (None, False)  # what was there, and whether a set waited for a key
 
     # --- what passes ask
 
@@ -217,11 +218,15 @@ class SealingKeys:
             self._wake.set()
 
     def _waited_for(self) -> bool:
-        """Whether a set failed because of a key that is not held."""
-        return any(
-            record.reason == Reason.UNSEAL_FAILED and not self._opener.kids.issuperset(record.sealing_kids)
-            for record in self._store.sets.values()
-        )
+        """Whether a set failed because of a key that is not held; looked at again where something changed."""
+        state = (self._store.changes, self._opener.kids)
+        if state != self._looked_at[0]:
+            waits = any(
+                record.reason == Reason.UNSEAL_FAILED and not self._opener.kids.issuperset(record.sealing_kids)
+                for record in self._store.sets.values()
+            )
+            self._looked_at = (state, waits)
+        return self._looked_at[1]
 
     # --- reading
 

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 2.0
 _FIRST_SECONDS = 10.0  # to wait at the start for the sources of all organizations
-_LOOK_SECONDS = 0.05
+_MOMENT = 0.05  # in which changes are looked at as one
 
 
 class SourceWatch:
@@ -65,15 +65,14 @@ class SourceWatch:
         followed: set[str] = set()
         changes = -1
         while True:
-            if self._store.changes != changes:
-                changes = self._store.changes
-                wanted = self._wanted()
-                for namespace in wanted - followed:
-                    self._watch.need(namespace)
-                for namespace in followed - wanted:
-                    self._watch.release(namespace)
-                followed = wanted
-            await asyncio.sleep(_LOOK_SECONDS)
+            changes = await self._store.changed(changes)
+            wanted = self._wanted()
+            for namespace in wanted - followed:
+                self._watch.need(namespace)
+            for namespace in followed - wanted:
+                self._watch.release(namespace)
+            followed = wanted
+            await asyncio.sleep(_MOMENT)
 
     def renew(self) -> None:
         """The hub answers again: have no watch wait for its next attempt."""

@@ -5,6 +5,7 @@ Everything that changes here is turned into keys to look at; nothing is decided 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -44,6 +45,7 @@ class HubStore:
         self._written: set[Key] = set()
         self._by_source: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._by_namespace: defaultdict[str, set[Key]] = defaultdict(set)
+        self._changed = asyncio.Event()
 
     def knows(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
         """Whether this very version of a set was seen; safe to ask from any thread."""
@@ -76,7 +78,7 @@ class HubStore:
             return
         self.sets[key] = record
         self._index(key, known, record)
-        self.changes += 1
+        self._count_change()
         if known is not None and known.poke != record.poke:
             self.forced.add(key)
         if look and (known is None or not known.same_work(record)):
@@ -89,7 +91,7 @@ class HubStore:
             return
         del self.sets[key]
         self.forced.discard(key)
-        self.changes += 1
+        self._count_change()
         self._index(key, known, None)
         self._enqueue(key)
         twin = Key(key.kind.twin, key.namespace, key.name)
@@ -185,6 +187,17 @@ class HubStore:
     def namespaces_with_sets(self) -> set[str]:
         """The organizations that have a set."""
         return {name for name, keys in self._by_namespace.items() if keys}
+
+    async def changed(self, since: int) -> int:
+        """Wait until `changes` is not ``since`` any more; return it."""
+        while self.changes == since:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.changes
+
+    def _count_change(self) -> None:
+        self.changes += 1
+        self._changed.set()
 
     def _enqueue_waiting(self) -> None:
         """Look at the sets that a namespace which came, changed or went may be good news for."""
