@@ -95,12 +95,12 @@ async def test_a_status_that_is_being_written_may_be_what_a_watch_shows(
 
 
 async def test_who_follows_changes_waits_for_the_next_and_misses_none(world: World) -> None:
-    seen = world.store.changes
-    waits = [asyncio.create_task(world.store.changed(seen)) for _ in range(2)]
+    seen = world.store.pulse.count
+    waits = [asyncio.create_task(world.store.pulse.after(seen)) for _ in range(2)]
     await asyncio.sleep(0)
     assert not any(wait.done() for wait in waits)
     world.see(version(6))
     world.store.forget_set(next(iter(world.store.sets)))
     async with asyncio.timeout(1):
         assert await asyncio.gather(*waits) == [seen + 2, seen + 2]
-        assert await world.store.changed(seen + 1) == seen + 2
+        assert await world.store.pulse.after(seen + 1) == seen + 2

@@ -35,7 +35,7 @@ class KeyMetrics:
             held: ids of the keys that open values now.
             leads: whether it is ours to tell; if not, nothing is told.
         """
-        state = (store.changes, held, len(self._known)) if leads else None
+        state = (store.pulse.count, held, len(self._known)) if leads else None
         if state == self._counted:
             return
         self._counted = state

@@ -76,12 +76,12 @@ class RegionReport:
         """Write until cancelled: at once when a link changed, soon but seldom when only counts did."""
         store = self._context.store
         loop = asyncio.get_running_loop()
-        since, changed, written, last = 0.0, 0.0, -math.inf, store.changes
+        since, changed, written, last = 0.0, 0.0, -math.inf, store.pulse.count
         while True:
             await asyncio.sleep(0.2)
             now = loop.time()
-            if store.changes != last:
-                last, changed = store.changes, now
+            if store.pulse.count != last:
+                last, changed = store.pulse.count, now
                 since = now if since == math.inf else since
             quiet = now - changed > QUIET_SECONDS or now - since > LONG_SECONDS
             if since != math.inf and quiet and now - written > GAP_SECONDS:

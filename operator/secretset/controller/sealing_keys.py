@@ -219,7 +219,7 @@ class SealingKeys:
 
     def _waited_for(self) -> bool:
         """Whether a set failed because of a key that is not held; looked at again where something changed."""
-        state = (self._store.changes, self._opener.kids)
+        state = (self._store.pulse.count, self._opener.kids)
         if state != self._looked_at[0]:
             waits = any(
                 record.reason == Reason.UNSEAL_FAILED and not self._opener.kids.issuperset(record.sealing_kids)

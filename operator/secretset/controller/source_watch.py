@@ -65,7 +65,7 @@ class SourceWatch:
         followed: set[str] = set()
         changes = -1
         while True:
-            changes = await self._store.changed(changes)
+            changes = await self._store.pulse.after(changes)
             wanted = self._wanted()
             for namespace in wanted - followed:
                 self._watch.need(namespace)

@@ -5,7 +5,6 @@ Everything that changes here is turned into keys to look at; nothing is decided 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from secretset.domain.reasons import Reason
 from secretset.domain.record import SetRecord
 from secretset.domain.regions import Organization, RegionRecord, resolve
 from secretset.domain.versions import older
+from secretset.pulse import Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class HubStore:
     """Records of the hub's objects, and who has to be looked at when one changes.
 
     Attributes:
-        changes: grows with every change of a set, for those who count sets.
+        pulse: beats with every change of a set, for those who count sets.
         forced: keys whose next pass must look at everything (annotation secretset.dev/reconcile).
         enqueue: called with each key that has to be looked at.
         on_region: called with the name of each Region that came, changed or went.
@@ -38,14 +38,13 @@ class HubStore:
         self.region_statuses: dict[str, Mapping[str, Any]] = {}
         self.organizations: dict[str, Organization] = {}
         self.sources: dict[tuple[str, str], tuple[str, str]] = {}
-        self.changes = 0
+        self.pulse = Pulse()
         self.forced: set[Key] = set()
         self._enqueue = enqueue
         self._on_region = on_region
         self._written: set[Key] = set()
         self._by_source: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._by_namespace: defaultdict[str, set[Key]] = defaultdict(set)
-        self._changed = asyncio.Event()
 
     def knows(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
         """Whether this very version of a set was seen; safe to ask from any thread."""
@@ -78,7 +77,7 @@ class HubStore:
             return
         self.sets[key] = record
         self._index(key, known, record)
-        self._count_change()
+        self.pulse.beat()
         if known is not None and known.poke != record.poke:
             self.forced.add(key)
         if look and (known is None or not known.same_work(record)):
@@ -91,7 +90,7 @@ class HubStore:
             return
         del self.sets[key]
         self.forced.discard(key)
-        self._count_change()
+        self.pulse.beat()
         self._index(key, known, None)
         self._enqueue(key)
         twin = Key(key.kind.twin, key.namespace, key.name)
@@ -187,17 +186,6 @@ class HubStore:
     def namespaces_with_sets(self) -> set[str]:
         """The organizations that have a set."""
         return {name for name, keys in self._by_namespace.items() if keys}
-
-    async def changed(self, since: int) -> int:
-        """Wait until `changes` is not ``since`` any more; return it."""
-        while self.changes == since:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.changes
-
-    def _count_change(self) -> None:
-        self.changes += 1
-        self._changed.set()
 
     def _enqueue_waiting(self) -> None:
         """Look at the sets that a namespace which came, changed or went may be good news for."""
