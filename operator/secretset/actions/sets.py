@@ -16,7 +16,7 @@ from secretset.actions.session import Session
 from secretset.domain import changes, names
 from secretset.domain.changes import Change
 from secretset.domain.names import PASSWORD, Key, Kind
-from secretset.domain.sealing import Place, PublicKey
+from secretset.domain.sealing import Place, PublicKey, kid_of
 from secretset.domain.set_view import SetView
 from secretset.kube import errors, pages, paths
 from secretset.kube.client import JSON_PATCH
@@ -33,11 +33,13 @@ class Wanted:
 
     Attributes:
         values: by key; of a pull secret, its ``password``.
+        sealed: the same of values that were sealed elsewhere, for their place.
         region: of a new set; one that is there must live in it.
         overwrite: keys, and metadata, that are not named are to be gone.
     """
 
     values: Mapping[str, bytes] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
     region: str | None = None
     description: str | None = None
     metadata: Mapping[str, str] | None = None
@@ -73,24 +75,28 @@ class Stored:
     changed: bool
 
 
-async def put(session: Session, key: Key, wanted: Wanted) -> Stored:
+async def put(session: Session, key: Key, wanted: Wanted, *, uid: str | None = None) -> Stored:
     """Create a set, or merge into the one that is there.
 
+    Args:
+        session: the user's.
+        key: of the set.
+        wanted: of it.
+        uid: of the set that the user saw, and means; empty: it is to be a new one; None: whatever is there.
+
     Raises:
-        Refused: ``INVALID``, ``OTHER_KIND``, ``REGION_FIXED``, ``REGION_INVALID``, ``NO_KEYS``, ``NO_ORGANIZATION``, or
-            ``CONFLICT``: somebody else changed the same keys at the same time.
+        Refused: ``INVALID``, ``OTHER_KIND``, ``REGION_FIXED``, ``REGION_INVALID``, ``NO_KEYS``, ``NO_ORGANIZATION``,
+            ``CONFLICT``: somebody else changed the same keys at the same time; with a uid also ``ABSENT``, and
+            ``CONFLICT``: there is one already, or another one.
         KubeError: the hub refused or did not answer.
     """
     check(session, key, wanted)
-    keys = await session.public_keys() if wanted.values else None
-    change = wanted.change(
-        {}
-        if keys is None or keys.current is None
-        else sealed(key, wanted.values, installation=keys.installation, public=keys.current)
-    )
+    change = wanted.change(await _all_sealed(session, key, wanted))
     _check_size(key, {}, change)
     for attempt in range(_ATTEMPTS):
         found = await _found(session, key)
+        if uid is not None and uid != ("" if found is None else found["metadata"]["uid"]):
+            raise _another(key, found)
         if found is None:
             try:
                 return await _created(session, key, wanted, change)
@@ -214,6 +220,19 @@ def absent(namespace: str, name: str) -> Refused:
     return Refused(Why.ABSENT, f"there is no set {shown} in '{namespace}'")
 
 
+async def _all_sealed(session: Session, key: Key, wanted: Wanted) -> dict[str, str]:
+    if not (wanted.values or wanted.sealed):
+        return {}
+    keys = await session.public_keys()
+    published = {each.kid for each in keys.keys}
+    for name, text in wanted.sealed.items():
+        if kid_of(text) not in published:
+            raise Refused(Why.INVALID, f"the value of '{name}' is not sealed for a key of this hub: seal it again")
+    if keys.current is None:
+        return dict(wanted.sealed)
+    return {**wanted.sealed, **sealed(key, wanted.values, installation=keys.installation, public=keys.current)}
+
+
 def _problem(session: Session, key: Key, wanted: Wanted) -> str:
     if not names.NAMESPACE_PATTERN.fullmatch(key.namespace):
         return "the organization is no name of a namespace"
@@ -221,11 +240,12 @@ def _problem(session: Session, key: Key, wanted: Wanted) -> str:
         return "the name of a set is 3 to 63 lower-case letters, digits, '-' and '.'"
     if wanted.description is not None and len(wanted.description) > _DESCRIPTION_MAX:
         return f"the description is longer than {_DESCRIPTION_MAX:,} characters"
-    if key.kind is Kind.IMAGE_PULL_SECRET and wanted.values.keys() - {PASSWORD}:
+    keys = [*wanted.values, *wanted.sealed]
+    if key.kind is Kind.IMAGE_PULL_SECRET and set(keys) - {PASSWORD}:
         return "a pull secret has a password only"
-    if len(wanted.values) > names.KEYS_MAX:
+    if len(keys) > names.KEYS_MAX:
         return _TOO_MANY
-    found = (_problem_of_value(session, key.kind, name, value) for name, value in wanted.values.items())
+    found = (_problem_of_value(session, key.kind, name, wanted.values.get(name, b"")) for name in keys)
     return next(filter(None, found), "")
 
 
@@ -348,6 +368,12 @@ def _last_key() -> Refused:
 def _conflict(key: Key) -> Refused:
     # seeds/003, 409.
     return Refused(Why.CONFLICT, f"Secret set '{key.name}' was modified concurrently. Please retry.")
+
+
+def _another(key: Key, found: Mapping[str, Any] | None) -> Refused:
+    if found is None:
+        return absent(key.namespace, key.name)
+    return Refused(Why.CONFLICT, f"Nothing was stored: there is a set '{key.name}' already. Look at it first")
 
 
 def _refused(key: Key) -> Refused:
