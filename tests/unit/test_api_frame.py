@@ -18,7 +18,7 @@ from secretset.api import audit, errors
 from secretset.api.app import create_app
 from secretset.api.auth import Known
 from secretset.api.config import ApiConfig
-from secretset.api.limits import Limits, Rate
+from secretset.api.limits import REST, Limits, Rate
 from secretset.kube.callers import Callers
 from secretset.kube.errors import ConfigError
 from secretset.kube.identity import Credentials
@@ -334,3 +334,25 @@ async def test_rates() -> None:
 def test_a_rate_that_is_none() -> None:
     with pytest.raises(ConfigError, match="is no rate"):
         Rate("often")
+
+
+async def test_a_request_that_only_waits_counts_for_nobody_and_has_no_deadline() -> None:
+    resting, ends = asyncio.Event(), asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/stream":
+            scope["state"][REST]()
+            resting.set()
+            await ends.wait()
+        await fine(scope, receive, send)
+
+    app = limited(stream, concurrency=1, timeout=0.05)
+    with capture_logs() as logs:
+        waiting = asyncio.create_task(ask(audit.Audit(app), path="/stream"))
+        await resting.wait()
+        await asyncio.sleep(0.2)
+        assert (await ask(app)).status == 200
+        ends.set()
+        assert (await waiting).status == 200
+    assert logs[0]["milliseconds"] < 100, "an alert on slow answers is not for those who wait"
+    assert (await ask(app)).status == 200, "what no longer counts is not uncounted twice"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 
@@ -16,6 +17,10 @@ from secretset.api import errors
 from secretset.api.auth import Known, bearer
 from secretset.api.config import ApiConfig
 from secretset.kube.errors import ConfigError
+
+REST, RESTED = "rest", "rested"
+"""In a request's state: what a handler calls whose request only waits from now on, and when it did. It counts for nobody
+then, and has no deadline: whoever calls it has bounds of its own."""
 
 Asker = tuple[str, str]
 """Who counts as one: ``("token", its digest)`` or ``("address", …)``."""
@@ -82,13 +87,29 @@ class Limits:
             scope.setdefault("state", {})["who"] = self._known.name(bearer(scope["headers"]) or "")
             await refusal.response()(scope, receive, send)
             return
+        deadline = asyncio.timeout(self._config.timeout)
+        counted = self._count(whose)
+
+        def rest() -> None:
+            scope["state"][RESTED] = time.monotonic()
+            deadline.reschedule(None)
+            counted.close()
+
+        scope.setdefault("state", {})[REST] = rest
+        with counted:
+            await self._in_time(deadline, scope, _bounded(receive, self._config), send)
+
+    def _count(self, whose: Asker) -> contextlib.ExitStack:
+        """Count a request until this is closed."""
         self._running[whose] += 1
-        try:
-            await self._in_time(scope, _bounded(receive, self._config), send)
-        finally:
-            self._running[whose] -= 1
-            if not self._running[whose]:
-                del self._running[whose]
+        counted = contextlib.ExitStack()
+        counted.callback(self._uncount, whose)
+        return counted
+
+    def _uncount(self, whose: Asker) -> None:
+        self._running[whose] -= 1
+        if not self._running[whose]:
+            del self._running[whose]
 
     def _refusal(self, scope: Scope, whose: Asker) -> errors.Answer | None:
         if self._running.total() >= self._config.concurrency:
@@ -104,7 +125,7 @@ class Limits:
             return errors.too_large(self._config.max_body_bytes)
         return None
 
-    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _in_time(self, deadline: asyncio.Timeout, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def answer(message: Message) -> None:
@@ -112,7 +133,6 @@ class Limits:
             begun = True
             await send(message)
 
-        deadline = asyncio.timeout(self._config.timeout)
         try:
             async with deadline:
                 await self._app(scope, receive, answer)

@@ -86,9 +86,9 @@ async def run(config: ApiConfig, parts: Iterable[Part] = ()) -> None:
         server.should_exit = True
         for task in (*beside, ended):
             task.cancel()
-        await asyncio.gather(serving, *beside, ended, return_exceptions=True)
-        for end in app.state.ends:
+        for end in app.state.ends:  # before the server's end, which waits for streams
             await end()
+        await asyncio.gather(serving, *beside, ended, return_exceptions=True)
         await callers.close()
         await health.cleanup()
 
