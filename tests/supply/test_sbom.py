@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,15 +17,28 @@ def bom() -> sbom.Bom:
     return sbom.bom()
 
 
+def of(bom: sbom.Bom, index: str) -> list[sbom.Bom]:
+    """The components that come from a package index."""
+    return [each for each in bom["components"] if each["purl"].startswith(f"pkg:{index}/")]
+
+
 def test_it_has_every_pin_with_every_hash(bom: sbom.Bom) -> None:
-    assert {(each["name"].lower(), each["version"]) for each in bom["components"]} == audit.pins([sbom.PINS]).keys()
+    assert {(each["name"].lower(), each["version"]) for each in of(bom, "pypi")} == audit.pins([sbom.PINS]).keys()
     said = [
         entry["content"]
-        for each in bom["components"]
+        for each in of(bom, "pypi")
         for reference in each["externalReferences"]
         for entry in reference.get("hashes", ())
     ]
     assert sorted(said) == sorted(re.findall(r"--hash=sha256:([0-9a-f]{64})", sbom.PINS.read_text()))
+
+
+def test_it_has_what_is_bundled_into_the_dashboards_script(bom: sbom.Bom) -> None:
+    found = {each["name"]: each["hashes"][0]["content"] for each in of(bom, "npm")}
+    wanted = json.loads((sbom.ROOT / "dashboard/package.json").read_text())["dependencies"]
+    assert wanted.keys() <= found.keys()
+    assert not found.keys() & {"esbuild", "typescript", "axe-core"}, "what only builds and tests it"
+    assert all(len(content) == 128 for content in found.values())
 
 
 def test_everything_that_is_installed_has_a_licence(bom: sbom.Bom) -> None:
