@@ -18,7 +18,7 @@ from secretset.api import errors
 from secretset.api.app import Part
 from secretset.api.auth import Hub
 from secretset.kube.errors import KubeError
-from secretset.web import boards, sets, signin
+from secretset.web import boards, sets, signin, stream, values
 from secretset.web.cookies import Sessions
 from secretset.web.guard import Guard, is_page
 from secretset.web.templates import asset, page
@@ -60,7 +60,7 @@ def dashboard(sessions: Sessions) -> Part:
         pages.state.hub = hub
         pages.state.sessions = sessions
         pages.state.views = views = Views(hub.callers)
-        for router in (signin.router, boards.router, sets.router):
+        for router in (signin.router, boards.router, sets.router, values.router, stream.router):
             pages.include_router(router)
         pages.mount("/static", Assets(directory=str(resources.files("secretset.web") / "static")))
         for kind in (errors.Answer, Refused, KubeError, RequestValidationError, HTTPException):

@@ -34,7 +34,7 @@ async def view(request: Request, caller: TheCaller) -> View:
     views: Views = request.app.state.views
     token = bearer(request.headers.raw) or ""
     digest = hub.known.digest(token)
-    wanted = request.query_params.get("organization", "")
+    wanted = request.query_params.get("organization", "") or request.path_params.get("organization", "")
     return await views.of(
         digest,
         token,
@@ -82,6 +82,7 @@ async def overview(request: Request, view: TheView, session: TheSession) -> Resp
     return page(
         request,
         "overview.html",
+        live=view.address(),
         complete=complete,
         unseen=view.scope.more,
         ready=sum(cell.ready for cells in map_of.values() for cell in cells.values()),
@@ -105,6 +106,7 @@ async def sets(request: Request, view: TheView) -> Response:
     return page(
         request,
         "sets.html",
+        live=view.address(),
         complete=complete,
         unseen=view.scope.more,
         query=query,
@@ -124,6 +126,7 @@ async def regions(request: Request, view: TheView) -> Response:
     return page(
         request,
         "regions.html",
+        live=view.address(),
         complete=complete,
         regions=[(each, health.region(each.record, each.status)) for each in found],
     )
@@ -139,7 +142,9 @@ async def region(request: Request, view: TheView, region: str) -> Response:
     if found is None:
         shown = f"'{region}'" if names.is_valid_name(region) else "of that name"
         raise not_found(f"There is no region {shown}, or you may not see it")
-    return page(request, "region.html", region=found, finding=health.region(found.record, found.status))
+    return page(
+        request, "region.html", live=view.address(), region=found, finding=health.region(found.record, found.status)
+    )
 
 
 async def _keys(session: Session) -> Finding | None:

@@ -7,6 +7,7 @@ watches, and they end some minutes after the last one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,12 @@ from secretset.domain.set_view import SetView
 from secretset.kube import errors, paths, supervise
 from secretset.kube.client import Client
 from secretset.kube.watch import Watch
+from secretset.pulse import Pulse
 from secretset.web.scope import Scope
+from secretset.web.templates import address
+
+STREAMS = 8
+"""Pages that may follow one view at a time."""
 
 _DENIED = (errors.Forbidden, errors.Unauthorized)
 
@@ -37,6 +43,8 @@ class View:
         regions: by name; empty if the user may not see them.
         used: when it was asked for last.
         checked: when the user's rights were looked at last.
+        pulse: beats with every change of what is seen, and when the view ends.
+        closed: it has ended.
     """
 
     def __init__(self, client: Client, scope: Scope, *, name: str, now: float) -> None:
@@ -45,6 +53,9 @@ class View:
         self.used = self.checked = now
         self.scope = scope
         self.name = name
+        self.pulse = Pulse()
+        self.closed = False
+        self._streams = 0
         self._client = client
         self._watches = list(self._all(scope))
         self._tasks = [supervise.start(f"dashboard {number}", each.run) for number, each in enumerate(self._watches)]
@@ -59,8 +70,32 @@ class View:
             return False
         return all(watch.synced.is_set() and watch.failing is None for watch in self._watches)
 
+    def address(self, of: str = "") -> str:
+        """The address of the stream for a page that was made of it just now.
+
+        Args:
+            of: ``ORGANIZATION/NAME``, for a page of one set.
+        """
+        return address("/live", {"since": str(self.pulse.count), **({"of": of} if of else {})})
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[bool]:
+        """Somebody follows the view; whether there was room for that."""
+        self._streams += 1
+        try:
+            yield self._streams <= STREAMS
+        finally:
+            self._streams -= 1
+
+    @property
+    def followed(self) -> bool:
+        """Whether somebody follows it."""
+        return self._streams > 0
+
     async def close(self) -> None:
-        """End the watches."""
+        """End the watches, and who follows them."""
+        self.closed = True
+        self.pulse.beat()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,13 +111,16 @@ class View:
         def upsert(obj: dict[str, Any]) -> None:
             view = slim(SetView.parse(kind, obj, keep=False))
             self.sets[view.key] = view
+            self.pulse.beat()
 
         def delete(namespace: str, name: str, _: dict[str, Any] | None) -> None:
             self.sets.pop(Key(kind, namespace, name), None)
+            self.pulse.beat()
 
         def forget() -> None:
             for key in [key for key in self.sets if key.kind is kind and place in {None, key.namespace}]:
                 del self.sets[key]
+            self.pulse.beat()
 
         return self._watch(paths.custom_list(kind, place), upsert, delete, forget)
 
@@ -91,9 +129,11 @@ class View:
             record = RegionRecord.parse(obj)
             if record is not None:
                 self.regions[record.name] = RegionView(record=record, status=obj.get("status") or {}, obj={})
+                self.pulse.beat()
 
         def delete(_: str, name: str, __: dict[str, Any] | None) -> None:
             self.regions.pop(name, None)
+            self.pulse.beat()
 
         return self._watch(paths.REGIONS, upsert, delete, self.regions.clear)
 

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from secretset.actions import overview, restart, sets
 from secretset.actions.session import Session
-from secretset.api.auth import Place, place
+from secretset.api.auth import Place, ThePlace
 from secretset.api.errors import bad_request, conflict
 from secretset.domain import names
+from secretset.domain.history import history
 from secretset.domain.set_view import SetView
 from secretset.kube import access
+from secretset.web.boards import TheView
 from secretset.web.signin import form
 from secretset.web.templates import page
 
 router = APIRouter()
-
-ThePlace = Annotated[Place, Depends(place)]
 
 _SET = "/sets/{organization}/{name}"
 _VERBS = ("patch", "delete")
 
 
 @router.get(_SET)
-async def show(request: Request, place: ThePlace, name: str) -> Response:
+async def show(request: Request, place: ThePlace, seen: TheView, name: str) -> Response:
     """All that is to be known of a set."""
+    live = seen.address(of=f"{place.organization}/{name}")
     view = await sets.find(place.session, place.organization, name)
     found, allowed = await asyncio.gather(overview.overview(place.session, view), _allowed(place.session, view))
-    return page(request, "set.html", found=found, view=view, allowed=allowed)
+    return page(request, "set.html", live=live, found=found, view=view, allowed=allowed, changes=history(view))
 
 
 @router.post(f"{_SET}/restart")

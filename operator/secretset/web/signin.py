@@ -77,14 +77,14 @@ def again(request: Request) -> Response:
     return _go(target, sessions.header("") if signed_in else None)
 
 
-async def form(request: Request) -> dict[str, str]:
-    """The fields of a form; of a field that stands twice the last one.
+async def form(request: Request, most: int = _FIELDS_MAX) -> dict[str, str]:
+    """The fields of a form, of which there may be so many; of a field that stands twice the last one.
 
     The body is bounded before it is read (`api.limits`). What is no form has no fields.
     """
     try:
         text = (await request.body()).decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX))
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=most))
     except ValueError:
         return {}
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from secretset import __version__
 from secretset.domain import ages, board
 
+_SCRIPT = "dashboard.js"
 _environment = Environment(
     loader=PackageLoader("secretset.web"),
     autoescape=True,
@@ -33,18 +34,26 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
+@cache
+def script() -> str:
+    """The address of the dashboard's script; empty where the package was built without it (`make dashboard`)."""
+    built = resources.files("secretset.web") / "static" / _SCRIPT
+    return asset(_SCRIPT) if built.is_file() else ""
+
+
 def address(path: str, parameters: Mapping[str, str] | None = None) -> str:
     """A path with parameters."""
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
-def page(request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
+def page(request: Request, name: str, status: int = 200, *, live: str = "", **context: Any) -> HTMLResponse:
     """A page.
 
     Args:
         request: that it answers.
         name: of its template.
         status: of HTTP.
+        live: the address of a stream that tells when what is shown has changed; empty for none.
         **context: what the template shows.
     """
     now = datetime.now(UTC)
@@ -52,6 +61,7 @@ def page(request: Request, name: str, status: int = 200, **context: Any) -> HTML
         who=getattr(request.state, "who", None),
         path=request.url.path,
         version=__version__,
+        live=live,
         age=lambda moment: ages.age(moment, now),
         now=now,
         **context,
@@ -65,5 +75,12 @@ def _path(*parts: str) -> str:
 
 
 _environment.globals.update(
-    {"asset": asset, "address": address, "path_of": _path, "phase_of": board.phase, "used": board.used}
+    {
+        "asset": asset,
+        "script": script,
+        "address": address,
+        "path_of": _path,
+        "phase_of": board.phase,
+        "used": board.used,
+    }
 )

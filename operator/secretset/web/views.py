@@ -96,6 +96,8 @@ class Views:
         while self._found:
             await asyncio.sleep(_IDLE_SECONDS / 10)
             for digest, view in list(self._found.items()):
+                if view.followed:
+                    view.used = self._clock()
                 if self._clock() - view.used > _IDLE_SECONDS:
                     self.drop(digest)
 
