@@ -105,6 +105,10 @@ MEMORY = {
     50_000: _most("memory with 50,000 sets", 300, short=False),
 }
 
+# The dashboard, with 10,000 sets.
+FIRST_PAGE = _most("dashboard: first page", 1)
+PAGE_SIZE = _most("dashboard: first page with what it loads, kB", 300)
+
 # Regions.
 BULKHEAD_P99 = _times("one region dead, one throttling: p99 of the others", 1.2)
 LINK_LOST = _most("link lost → the Region says so", 10)

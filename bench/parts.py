@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from bench import counting, furnish, latency, sealing
+from bench import counting, furnish, latency, pages, sealing
 from bench.api import Api
 from bench.bulk import Bulk
 from bench.extent import Extent
@@ -134,7 +134,11 @@ async def _scale(extent: Extent, facts: dict[str, Any], say: Say) -> Found:
                 rows += await scale.measure(number)
                 if number == sets:
                     # Few organizations: the sets are what idles. Many: so are the watches.
-                    rows += await (scale.idle(sets, seconds) if layout == extent.layouts[0] else scale.namespaced())
+                    if layout == extent.layouts[0]:
+                        rows += await scale.idle(sets, seconds)
+                        rows += await pages.measure(plane, api, sets, say)
+                    else:
+                        rows += await scale.namespaced()
             points.append(scale.points)
             details[f"{layout} organizations"] = scale.details
     return rows + growth(*points), details
