@@ -65,7 +65,8 @@ class Audit:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                headers.setdefault("Cache-Control", "no-store")
+                if headers.get("Cache-Control", "no-cache") == "no-cache":  # what FastAPI says of a stream
+                    headers["Cache-Control"] = "no-store"
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 

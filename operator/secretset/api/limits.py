@@ -19,8 +19,8 @@ from secretset.api.config import ApiConfig
 from secretset.kube.errors import ConfigError
 
 REST, RESTED = "rest", "rested"
-"""In a request's state: what a handler calls whose request only waits from now on, and when it did. It counts for nobody
-then, and has no deadline: whoever calls it has bounds of its own."""
+"""In a request's state: what a handler calls whose request only waits from now on, and when it did so. It counts for
+nobody then, and has no deadline: whoever calls it has bounds of its own."""
 
 Asker = tuple[str, str]
 """Who counts as one: ``("token", its digest)`` or ``("address", …)``."""

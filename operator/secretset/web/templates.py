@@ -69,6 +69,11 @@ def page(request: Request, name: str, status: int = 200, *, live: str = "", **co
     return HTMLResponse(text, status_code=status)
 
 
+def _short(who: str) -> str:
+    """A user's name, without what all service accounts have in common."""
+    return who.removeprefix("system:serviceaccount:").replace(":", "/")
+
+
 def _path(*parts: str) -> str:
     """A path of these parts, each of which may hold anything."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
@@ -80,6 +85,7 @@ _environment.globals.update(
         "script": script,
         "address": address,
         "path_of": _path,
+        "short": _short,
         "phase_of": board.phase,
         "used": board.used,
     }
