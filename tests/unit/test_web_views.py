@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from unittest.mock import ANY
 
 import pytest
 
@@ -94,6 +95,11 @@ async def test_a_user_has_one_view_and_no_other_user_gets_it(hub: Hub, found: Vi
     assert sorted(hub.closed) == ["mine", "theirs"]
 
 
+async def ended(found: Views) -> None:
+    """Wait until what was dropped is closed."""
+    await asyncio.gather(*found._ending)
+
+
 async def test_two_pages_at_once_open_one(hub: Hub, found: Views) -> None:
     one, two = await asyncio.gather(look(found, "mine"), look(found, "mine"))
     assert one is two
@@ -134,7 +140,7 @@ async def test_one_user_with_many_tokens_displaces_nobody_but_themselves(hub: Hu
     await look(found, "mine")
     for number in range(30):
         await look(found, f"token-{number}", name="greedy")
-    await asyncio.sleep(0.01)
+    await ended(found)
     assert "mine" not in hub.closed
     assert len(hub.closed) == 28
     await found.close()
@@ -145,8 +151,21 @@ async def test_of_too_many_users_the_one_who_looked_longest_ago_makes_room(hub: 
         await look(found, f"user-{number}")
     await look(found, "user-0")
     await look(found, "one-more")
-    await asyncio.sleep(0.01)
+    await ended(found)
     assert hub.closed == ["user-1"]
+    await found.close()
+
+
+async def test_of_too_many_sets_the_one_who_looked_longest_ago_makes_room(
+    hub: Hub, found: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "_MOST_SETS", 5)
+    for number in range(3):
+        view = await look(found, f"user-{number}")
+        view.sets |= dict.fromkeys((Key(Kind.SECRET_SET, "shop", f"{number}-{each}") for each in range(2)), ANY)
+    await look(found, "user-3")
+    await ended(found)
+    assert hub.closed == ["user-0"]
     await found.close()
 
 

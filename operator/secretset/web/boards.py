@@ -23,7 +23,7 @@ from secretset.web.views import Views
 
 router = APIRouter()
 
-_FIRST_SECONDS = 0.7  # that a page waits for what it shows; then it says that it is not complete yet
+_FIRST_SECONDS = 0.5  # that a page waits for what it shows; then it says that it is not complete yet
 _ORGANIZATIONS = 30  # of the map; the worst first
 _ROLLOUTS = 10
 

@@ -16,6 +16,7 @@ from secretset.web.scope import Scope, scope_of
 _IDLE_SECONDS = 300.0
 _RIGHTS_SECONDS = 60.0  # for how long what a user may see is believed, as whose a token is (api.auth)
 _MOST = 20  # views at a time; the one that was used longest ago makes room
+_MOST_SETS = 60_000  # in all views, at 4 kB each: the chart gives the API 512 MiB
 _MOST_OF_ONE = 2  # of one user, whatever number of tokens they have
 
 
@@ -88,8 +89,11 @@ class Views:
         own = [digest for digest, view in self._found.items() if view.name == name]
         for digest in own[: max(0, len(own) - _MOST_OF_ONE + 1)]:
             self.drop(digest)
-        if len(self._found) >= _MOST:
+        while self._found and (len(self._found) >= _MOST or self._sets() >= _MOST_SETS):
             self.drop(next(iter(self._found)))
+
+    def _sets(self) -> int:
+        return sum(len(view.sets) for view in self._found.values())
 
     async def _reap(self) -> None:
         """Drop who has not looked for long, as long as there is anybody."""
