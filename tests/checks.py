@@ -93,10 +93,16 @@ def reasons() -> list[str]:
     ]
 
 
+PICTURES, PICTURE_MAX = ROOT / "docs/images", 250_000  # bytes
+
+
 def foreign() -> list[str]:
-    """Addresses and paths that belong to a machine."""
+    """Addresses and paths that belong to a machine; and what is no text, but for pictures of pages."""
     found = []
     for path in tracked():
+        if path.parent == PICTURES and path.suffix == ".png":
+            found += [f"{path.relative_to(ROOT)} is too large"] * (path.stat().st_size > PICTURE_MAX)
+            continue
         try:
             text = path.read_text()
         except UnicodeDecodeError:
