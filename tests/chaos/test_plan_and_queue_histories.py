@@ -10,10 +10,10 @@ from unit.test_queue_histories import Keys, Passes
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 
-@pytest.mark.parametrize(("machine", "examples", "steps"), [(Keys, 2000, 60), (Passes, 2000, 40)])
+@pytest.mark.parametrize(("machine", "examples", "steps"), [(Keys, 1000, 60), (Passes, 1000, 40)])
 def test_no_history_of_very_many_loses_a_key(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
     run_state_machine_as_test(machine, settings=profile(examples, steps))
 
 
 def test_any_of_very_many_histories_ends_as_the_newest_memory_says() -> None:
-    run_state_machine_as_test(Plan, settings=profile(2000, 30))
+    run_state_machine_as_test(Plan, settings=profile(1000, 30))
