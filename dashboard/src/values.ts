@@ -1,8 +1,9 @@
 // The form that takes values: each is sealed for its place before anything is sent, and its field emptied.
-import { parse } from "dotenv";
+import { parse } from "./env";
 import { type Place, type SealingKey, VALUE_MAX, seal } from "./seal";
 
 const KEY = /^[A-Za-z0-9_-]{1,64}$/;
+const KEYS_MAX = 256;
 const FILE_MAX = 2 ** 21; // bytes
 const utf8 = new TextEncoder();
 
@@ -31,6 +32,7 @@ export function takeValues(form: HTMLFormElement): void {
   offerFiles(form, rows);
   if (rows.dataset["values"] === "many" && !rows.querySelector("[data-value]")) added(form, rows, "", "");
   for (const button of form.querySelectorAll<HTMLButtonElement>("button[data-script]")) button.disabled = false;
+  for (const note of form.querySelectorAll<HTMLElement>("[data-unscripted]")) note.hidden = true;
 }
 
 async function send(form: HTMLFormElement): Promise<void> {
@@ -48,10 +50,11 @@ async function send(form: HTMLFormElement): Promise<void> {
 async function posted(address: string, body: URLSearchParams): Promise<Response> {
   const reply = await fetch(address, { method: "POST", body }).catch(() => undefined);
   if (!reply) throw new Error("The server did not answer. Nothing is known to be stored: look, and try again.");
-  if (new URL(reply.url).pathname === "/sign-in") {
+  const end = new URL(reply.url);
+  if (end.pathname === "/sign-in" && !end.searchParams.has("next")) {
     throw new Error("You are not signed in any more. Sign in on another page, then try again here.");
   }
-  if (!reply.ok) {
+  if (!reply.ok && !reply.redirected) { // else it is done, and only the page after it is not there
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     throw new Error(page.querySelector("[data-says]")?.textContent?.trim() || `The server refused it (${reply.status}).`);
   }
@@ -76,11 +79,17 @@ function filled(form: HTMLFormElement): Value[] {
     secret: one<HTMLTextAreaElement>(row, "textarea[data-secret]"),
   }));
   if (!values.length) throw new Error("Add a key first.");
+  if (values.length > KEYS_MAX) throw new Error(`A set has at most ${KEYS_MAX} keys.`);
   const seen = new Set<string>();
   for (const { row, key, secret } of values) {
     if (!KEY.test(key)) throw mark(row, `A key is 1 to 64 letters, digits, '_' and '-'.`);
     if (seen.has(key)) throw mark(row, `The key ${key} stands there twice.`);
-    if (!secret.value && !row.dataset["mayBeEmpty"]) throw mark(row, `Type the value of ${key}, or take the row away.`);
+    if (!row.dataset["asItIs"]) {
+      if (!secret.value) throw mark(row, `Type the value of ${key}, or take the row away.`);
+      if (/^[^\r\n]*\r?\n$/.test(secret.value)) {
+        throw mark(row, `The value of ${key} ends with a line break, which would be part of it: take it away (Show shows it).`);
+      }
+    }
     seen.add(key);
   }
   return values;
@@ -134,7 +143,7 @@ function offerFiles(form: HTMLFormElement, rows: HTMLElement): void {
 
 async function offer(form: HTMLFormElement, rows: HTMLElement, choice: HTMLElement, file: File): Promise<void> {
   if (file.size > FILE_MAX) throw new Error("That is no .env file: it is longer than 2 MiB.");
-  const found = Object.entries(parse(await file.text()));
+  const found = parse(await textOf(file));
   if (!found.length) throw new Error("No KEY=value was found in that file.");
   const list = one<HTMLElement>(choice, "[data-list]");
   list.replaceChildren(
@@ -168,11 +177,22 @@ async function offer(form: HTMLFormElement, rows: HTMLElement, choice: HTMLEleme
   take.focus();
 }
 
+async function textOf(file: File): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+  } catch {
+    throw new Error("That file is no UTF-8 text.");
+  }
+}
+
 function added(form: HTMLFormElement, rows: HTMLElement, key: string, value: string): HTMLElement {
   const made = one<HTMLTemplateElement>(form, "template[data-row]").content.firstElementChild?.cloneNode(true) as HTMLElement;
   one<HTMLInputElement>(made, "input[data-key]").value = key;
   one<HTMLTextAreaElement>(made, "textarea[data-secret]").value = value;
-  if (key) made.dataset["mayBeEmpty"] = "from a file";
+  if (key) {
+    made.dataset["asItIs"] = "from a file";
+    one<HTMLTextAreaElement>(made, "textarea[data-secret]").required = false;
+  }
   rows.append(made);
   return made;
 }
@@ -189,7 +209,7 @@ function focus(row: HTMLElement): void {
 /** Do something, and tell the user where it fails; only words of ours are shown. */
 function told(form: HTMLFormElement, work: () => Promise<void>): void {
   const alert = one<HTMLElement>(form, "[data-error]");
-  const buttons = form.querySelectorAll<HTMLButtonElement>("button:not([data-do])");
+  const buttons = form.querySelectorAll<HTMLButtonElement>("button[data-script]");
   alert.hidden = true;
   for (const button of buttons) button.disabled = true;
   work()

@@ -23,10 +23,14 @@ def usable() -> bool:
     """Whether there is one, the system's or Playwright's."""
     if executable() is not None:
         return True
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as play:
-        return os.path.exists(play.chromium.executable_path)  # noqa: PTH110  (a string of theirs)
+        try:
+            play.chromium.launch(args=["--no-sandbox"]).close()
+        except Error:
+            return False
+    return True
 
 
 def main() -> int:

@@ -316,9 +316,8 @@ def test_a_stream_says_that_something_changed_and_no_more(pages: Api, team: Org)
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         assert stream.headers["Cache-Control"] == "no-store"
         team.source(a="another")
-        lines: list[str] = []
-        while (line := stream.readline().decode()).strip() or not lines:
-            lines.append(line)
-        assert "event: changed\n" in lines
-        assert all(re.fullmatch(r"(event: changed|data: \d+|id: \d+|: ?.*)?\n", line) for line in lines), lines
+        lines = [stream.readline().decode() for _ in range(7)]
+        assert lines[:3] == [": followed\n", "retry: 2000\n", "\n"]
+        assert lines[3] == "event: changed\n"
+        assert all(re.fullmatch(r'(data: ""|id: \w+\.\d+)?\n', line) for line in lines[4:]), lines
     assert Browser(pages.url).get("/live").status == 303

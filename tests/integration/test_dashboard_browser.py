@@ -91,6 +91,31 @@ def test_a_viewer_looks_and_sees_changes_without_loading_again(visit: Visit, tea
         expect(page.get_by_role("link", name="Replace")).to_have_count(0)
 
 
+def test_what_somebody_is_about_to_do_stays_under_their_hand(visit: Visit, team: Org) -> None:
+    with visit("editor") as tab:
+        page = tab.go(f"/sets/{team.name}/app")
+        page.locator("[id='key/B']").get_by_text("Take out").click()
+        button = page.get_by_role("button", name="Take B out")
+        expect(button).to_be_visible()
+        team.secret_set("app", data={key: value_from("src", "a") for key in ("AA", "A", "B")}, description="Newer")
+        expect(page.get_by_text("Newer", exact=True)).to_be_visible()
+        expect(button).to_be_visible()
+        expect(page.get_by_role("heading", name="Keys (2)")).to_be_visible()
+        page.locator("[id='key/B']").get_by_text("Take out").click()
+        team.secret_set("app", data={key: value_from("src", "a") for key in ("AA", "B")}, description="Newest")
+        expect(page.get_by_role("heading", name="Keys (2)")).to_be_visible()
+        expect(page.locator("[id='key/AA']")).to_be_visible()
+
+
+def test_a_page_says_that_what_it_shows_is_gone(visit: Visit, team: Org) -> None:
+    with visit("viewer") as tab:
+        page = tab.go(f"/sets/{team.name}/app")
+        team.kubectl("delete", "secretset", "app")
+        expect(page.locator("#stale")).to_contain_text("There is no set 'app'")
+        assert {line.split(": ")[1] for line in tab.wrong} == {"Failed to load resource"}
+        tab.wrong.clear()
+
+
 def test_commands_are_copied(visit: Visit, team: Org) -> None:
     with visit("viewer") as tab:
         tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -130,11 +155,14 @@ def test_an_editor_makes_a_set_whose_values_leave_the_browser_sealed(
     for secret in (first, second):
         assert secret not in seen
         assert secret.encode() not in disk
+        assert secret.encode("utf-16-le") not in disk, "what is typed into forms is kept so"
 
 
 def test_an_editor_takes_keys_from_a_file_and_sees_what_would_restart(visit: Visit, team: Org, tmp_path: Path) -> None:
     wanted, left = team.canary(), team.canary()
-    (tmp_path / ".env").write_text(f"# of the shop\nexport A='{wanted}'\nEMPTY=\nLEFT={left}\nnot.a.key=x\n{XSS}=y\n")
+    (tmp_path / ".env").write_text(
+        f"# of the shop\nexport A='{wanted}'\nEMPTY=\nLEFT={left}\nnot.a.key=x\n'{XSS.replace(chr(39), '')}'=y\n"
+    )
     team.secret_set("plain", data={"A": value_from("src", "a")})
     team.reaches("ready", name="plain")
     with visit("editor") as tab:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from fastapi import Request
@@ -23,24 +22,34 @@ from secretset.web.scope import Scope
 class Page:
     """Follows a view, as a browser does."""
 
-    def __init__(self, view: View, *, since: str = "0", of: str = "", last: str | None = None) -> None:
+    def __init__(self, view: View, *, since: str | None = None, of: str = "", last: str | None = None) -> None:
         self.rests = 0
+        self.retries: list[int | None] = []
+        self.ended = False
+        self._pending: asyncio.Future[ServerSentEvent | None] | None = None
         headers = {} if last is None else {"last-event-id": last}
         request = SimpleNamespace(state=SimpleNamespace(rest=self._rest), headers=headers)
-        self.events = stream.follow(cast("Request", request), view, since=since, of=of)
+        self.events = stream.follow(
+            cast("Request", request), view, since=view.moment if since is None else since, of=of
+        )
 
     def _rest(self) -> None:
         self.rests += 1
 
     async def next(self, seconds: float = 1.0) -> ServerSentEvent | None:
-        """The next event; None if none comes."""
-        self._pending = getattr(self, "_pending", None) or asyncio.ensure_future(anext(self.events, None))
-        done, _ = await asyncio.wait([self._pending], timeout=seconds)
-        if not done:
-            return None
-        found: Any = self._pending.result()
-        self._pending = None
-        return cast("ServerSentEvent | None", found)
+        """The next event; None if none comes. When a browser is to come back is noted apart."""
+        while True:
+            self._pending = self._pending or asyncio.ensure_future(anext(self.events, None))
+            done, _ = await asyncio.wait([self._pending], timeout=seconds)
+            if not done:
+                return None
+            found, self._pending = self._pending.result(), None
+            if found is None:
+                self.ended = True
+            elif found.event is None:
+                self.retries.append(found.retry)
+                continue
+            return found
 
 
 @pytest.fixture(autouse=True)
@@ -71,16 +80,19 @@ async def test_a_page_that_is_as_new_hears_of_the_next_change_and_several_are_on
         shows(view, name)
     event = await page.next()
     assert event is not None
-    assert (event.event, event.id) == ("changed", "3")
+    assert (event.event, event.id) == ("changed", view.moment)
     assert await page.next(0.05) is None
 
 
 async def test_what_changed_before_it_listened_is_told_at_once(view: View) -> None:
+    before = view.moment
     shows(view, "one")
-    event = await Page(view, since="0").next()
-    assert event is not None
-    assert event.event == "changed"
-    assert await Page(view, since="0", last="1").next(0.05) is None, "the last event counts, not the page's address"
+    for since, last, told in ((before, None, True), (before, view.moment, False), (view.moment, before, True)):
+        event = await Page(view, since=since, last=last).next(0.05)
+        assert (event is not None) == told, "the last event counts, not the page's address"
+    other = View(cast("Client", None), view.scope, name="ada", now=0.0)
+    shows(other, "one")
+    assert await Page(view, since=other.moment).next() is not None, "as many changes of another view are others"
 
 
 async def test_a_page_of_one_set_hears_of_that_set_alone(view: View) -> None:
@@ -97,20 +109,27 @@ async def test_a_page_of_one_set_hears_of_that_set_alone(view: View) -> None:
     assert (await page.next()) is not None
 
 
-async def test_there_is_room_for_so_many_and_who_had_to_go_comes_back_later(view: View) -> None:
+async def test_there_is_room_for_so_many(view: View) -> None:
     pages = [Page(view) for _ in range(STREAMS)]
     for page in pages:
         assert await page.next(0.005) is None
     late = Page(view)
-    last = await late.next()
-    assert last is not None
-    assert (last.event, last.retry) == (None, 60_000)
     assert await late.next() is None
-    await view.close()
+    assert (late.ended, late.retries) == (True, [60_000])
     for page in pages:
-        async with aclosing(cast("Any", page.events)):
-            last = await page.next()
-            assert last is not None
-            assert last.retry == 60_000
-            assert await page.next() is None
+        assert (page.ended, page.retries) == (False, [2_000])
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.05])
+async def test_who_follows_a_view_that_ends_ends_too_whatever_changed_just_before(view: View, pause: float) -> None:
+    page = Page(view)
+    assert await page.next(0.005) is None
+    shows(view, "one")
+    await asyncio.sleep(pause)
+    await view.close()
+    while not page.ended:
+        event = await page.next()
+        assert page.ended or event is not None, "it waits for a view that is no more"
     assert not view.followed
+    after = Page(view)
+    assert (await after.next(), after.ended) == (None, True)

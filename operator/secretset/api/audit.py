@@ -43,7 +43,7 @@ class Audit:
     """The outermost of our middlewares.
 
     ``request.state`` has ``request_id``, and takes what the audit line tells besides: ``who``, ``organization``,
-    ``keys`` (names alone), and what `concerns` is given.
+    ``set``, ``keys`` (names alone), and what `concerns` is given.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -101,7 +101,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
         source=scope["client"][0] if scope.get("client") else None,
         action=f"{method} {route}",
         organization=getattr(state, "organization", None),
-        set=_name(named.get("name")),
+        set=_name(named.get("name") or getattr(state, "set", None)),
         region=_name(named.get("region") or getattr(state, "region", None)),
         service=_name(named.get("service") or getattr(state, "service", None)),
         bound=[each for each in getattr(state, "bound", ()) if _name(each)],

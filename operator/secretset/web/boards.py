@@ -75,6 +75,7 @@ def asked(request: Request) -> Query:
 async def overview(request: Request, view: TheView, session: TheSession) -> Response:
     """The map of health, what needs somebody, and what is under way."""
     complete = await view.settled(_FIRST_SECONDS)
+    live = view.address()  # before anything is awaited: what changes meanwhile is told
     sets = list(view.sets.values())
     regions = sorted(view.regions.values(), key=lambda each: each.name)
     keys = await _keys(session)
@@ -82,7 +83,7 @@ async def overview(request: Request, view: TheView, session: TheSession) -> Resp
     return page(
         request,
         "overview.html",
-        live=view.address(),
+        live=live,
         complete=complete,
         unseen=view.scope.more,
         ready=sum(cell.ready for cells in map_of.values() for cell in cells.values()),
@@ -106,7 +107,7 @@ async def sets(request: Request, view: TheView) -> Response:
     return page(
         request,
         "sets.html",
-        live=view.address(),
+        live=view.address(organization=query.organization),
         complete=complete,
         unseen=view.scope.more,
         query=query,

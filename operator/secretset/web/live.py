@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ from secretset.pulse import Pulse
 from secretset.web.scope import Scope
 from secretset.web.templates import address
 
-STREAMS = 8
+STREAMS = 4
 """Pages that may follow one view at a time."""
 
 _DENIED = (errors.Forbidden, errors.Unauthorized)
@@ -54,6 +55,7 @@ class View:
         self.scope = scope
         self.name = name
         self.pulse = Pulse()
+        self._nonce = secrets.token_hex(4)
         self.closed = False
         self._streams = 0
         self._client = client
@@ -68,15 +70,27 @@ class View:
                     await watch.tried.wait()
         except TimeoutError:
             return False
+        return self.complete
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is known, and followed now."""
         return all(watch.synced.is_set() and watch.failing is None for watch in self._watches)
 
-    def address(self, of: str = "") -> str:
-        """The address of the stream for a page that was made of it just now.
+    def address(self, *, of: str = "", organization: str = "") -> str:
+        """The address of the stream for a page that is made of it now.
 
         Args:
             of: ``ORGANIZATION/NAME``, for a page of one set.
+            organization: that the page asks for by name.
         """
-        return address("/live", {"since": str(self.pulse.count), **({"of": of} if of else {})})
+        given = {"since": self.moment, "of": of, "organization": organization or of.partition("/")[0]}
+        return address("/live", {name: each for name, each in given.items() if each})
+
+    @property
+    def moment(self) -> str:
+        """What is seen now, as one word: another one after each change, and of each view."""
+        return f"{self._nonce}.{self.pulse.count}"
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[bool]:
@@ -120,7 +134,6 @@ class View:
         def forget() -> None:
             for key in [key for key in self.sets if key.kind is kind and place in {None, key.namespace}]:
                 del self.sets[key]
-            self.pulse.beat()
 
         return self._watch(paths.custom_list(kind, place), upsert, delete, forget)
 
@@ -147,6 +160,7 @@ class View:
         def link() -> None:
             if isinstance(watch.failing, _DENIED):  # what the user may not see any more is not shown any more
                 forget()
+            self.pulse.beat()  # a page says whether it is complete
 
         watch = Watch(self._client, path, on_upsert=upsert, on_delete=delete, on_link=link)
         return watch

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from secretset.actions.session import RegionView
 from secretset.api.limits import REST
 from secretset.domain.names import Key, Kind
 from secretset.domain.set_view import SetView
@@ -22,7 +23,7 @@ router = APIRouter()
 
 _TOGETHER = 1.0  # seconds in which changes are told as one
 _LONGEST = 600.0  # seconds of one stream: the browser begins another one, for which rights are asked again
-_FULL_MS = 60_000  # until a browser tries again that found no room, or had to make some
+_SOON_MS, _LATER_MS = 2_000, 60_000  # until it does; and until it does where there was no room
 
 
 @router.get("/live", response_class=EventSourceResponse)
@@ -31,39 +32,33 @@ async def follow(request: Request, view: TheView, since: str = "", of: str = "")
     getattr(request.state, REST)()
     with view.stream() as room:
         if not room:
-            yield _full("too many pages")
+            yield ServerSentEvent(comment="too many pages", retry=_LATER_MS)
             return
-        begun = asyncio.get_running_loop().time()
-        told = request.headers.get("last-event-id") or since
-        shown = _shown(view, of)
-        count = view.pulse.count
-        if told != str(count):
-            yield _changed(count)
-        while (left := begun + _LONGEST - asyncio.get_running_loop().time()) > 0:
+        yield ServerSentEvent(comment="followed", retry=_SOON_MS)
+        ends = asyncio.get_running_loop().time() + _LONGEST
+        count, shown = view.pulse.count, _shown(view, of)
+        if (request.headers.get("last-event-id") or since) != view.moment:
+            yield _changed(view)
+        while not view.closed:
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout_at(ends):
                     count = await view.pulse.after(count)
             except TimeoutError:
                 return
-            if view.closed:
-                yield _full("the view ended")
-                return
-            if of and all(map(operator.is_, _shown(view, of), shown)):
+            if of and view.complete and all(map(operator.is_, _shown(view, of), shown)):
                 continue
             await asyncio.sleep(_TOGETHER)
             count, shown = view.pulse.count, _shown(view, of)
-            yield _changed(count)
+            if not view.closed:
+                yield _changed(view)
 
 
-def _full(comment: str) -> ServerSentEvent:
-    return ServerSentEvent(comment=comment, retry=_FULL_MS)
+def _changed(view: View) -> ServerSentEvent:
+    return ServerSentEvent(event="changed", data="", id=view.moment)
 
 
-def _changed(count: int) -> ServerSentEvent:
-    return ServerSentEvent(event="changed", data=count, id=str(count))
-
-
-def _shown(view: View, of: str) -> list[SetView | None]:
-    """What a page of one set shows; each version is an object of its own."""
+def _shown(view: View, of: str) -> list[SetView | RegionView | None]:
+    """What a page of one set shows, its region with it; each version is an object of its own."""
     organization, _, name = of.partition("/")
-    return [view.sets.get(Key(kind, organization, name)) for kind in Kind]
+    sets = [view.sets.get(Key(kind, organization, name)) for kind in Kind]
+    return [*sets, *(view.regions.get(each.region or "") for each in sets if each is not None)]

@@ -69,6 +69,7 @@ async def create(request: Request, caller: TheCaller, kind: str) -> Response:
         raise no_organization(organization)
     request.state.organization = organization
     key = Key(_kind(kind), organization, fields.get("name", "").strip())
+    request.state.set = key.name
     wanted = Wanted(
         sealed=_sealed(request, fields),
         region=fields.get("region", "").strip() or None,

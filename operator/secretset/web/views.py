@@ -90,7 +90,10 @@ class Views:
         for digest in own[: max(0, len(own) - _MOST_OF_ONE + 1)]:
             self.drop(digest)
         while self._found and (len(self._found) >= _MOST or self._sets() >= _MOST_SETS):
-            self.drop(next(iter(self._found)))
+            # First who does not look, and of them, or of all, who looked longest ago.
+            self.drop(
+                next((digest for digest, view in self._found.items() if not view.followed), next(iter(self._found)))
+            )
 
     def _sets(self) -> int:
         return sum(len(view.sets) for view in self._found.values())
