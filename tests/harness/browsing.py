@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from harness import chromium
 from harness.script import SOURCES
 
 _AXE = SOURCES / "node_modules/axe-core/axe.min.js"
+# Of what a page comes to show by itself; two test runs may share two cores.
+expect.set_options(timeout=20_000)
 _STORED = """async () => JSON.stringify({
   local: {...localStorage}, session: {...sessionStorage}, databases: await indexedDB.databases(),
   caches: await caches.keys(), workers: await navigator.serviceWorker.getRegistrations(), cookie: document.cookie,
