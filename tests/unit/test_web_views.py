@@ -156,6 +156,17 @@ async def test_of_too_many_users_the_one_who_looked_longest_ago_makes_room(hub: 
     await found.close()
 
 
+async def test_who_does_not_follow_makes_room_before_who_does(hub: Hub, found: Views) -> None:
+    first = await look(found, "user-0")
+    for number in range(1, 20):
+        await look(found, f"user-{number}")
+    with first.stream():
+        await look(found, "one-more")
+        await ended(found)
+        assert hub.closed == ["user-1"]
+    await found.close()
+
+
 async def test_of_too_many_sets_the_one_who_looked_longest_ago_makes_room(
     hub: Hub, found: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
