@@ -308,6 +308,33 @@ def test_nothing_that_people_wrote_runs(visit: Visit, team: Org) -> None:
         expect(page.get_by_role("alert")).to_contain_text("A key is")
 
 
+@pytest.mark.parametrize("field", ["Organization", "Registry", "User", "Service accounts that pull with it"])
+def test_no_field_of_a_form_is_a_way_in(visit: Visit, team: Org, field: str) -> None:
+    with visit("admin") as tab:
+        page = tab.go(f"/new/pull-secret?organization={team.name}")
+        given = {"Name": "registry", "Registry": "registry.example.com", "User": "robot", field: XSS}
+        for label, text in given.items():
+            page.get_by_label(label, exact=True).fill(text)
+        page.get_by_label("Password, or token").fill("x")
+        page.get_by_role("button", name="Create").click()
+        expect(page.locator("[data-error]:visible, h1:has-text('registry')")).to_be_visible()
+        tab.go("/sets")
+        tab.go(f"/sets/{team.name}/registry")
+        assert page.locator("main img, main script").count() == 0
+        assert {line.partition(":")[2][:24] for line in tab.wrong} <= {" Failed to load resource"}
+        tab.wrong.clear()
+
+
+def test_the_field_for_a_token_is_no_way_in(pages: Api, chromium: Chromium) -> None:
+    with chromium.tab(pages.url) as tab:
+        page = tab.go(f"/sign-in?next={XSS}")
+        page.get_by_label("Token").fill(XSS)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert page.locator("main img, main script").count() == 0
+        assert {line.partition(":")[2][:24] for line in tab.wrong} <= {" Failed to load resource"}
+
+
 def test_nothing_is_loaded_from_elsewhere(visit: Visit, pages: Api, team: Org) -> None:
     with visit("viewer") as tab:
         for path in ("/", "/sets", f"/sets/{team.name}/app", "/regions"):
