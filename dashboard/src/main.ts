@@ -8,4 +8,3 @@ if (form) takeValues(form);
 followChanges();
 offerCopies();
 document.addEventListener("freshened", offerCopies);
-document.documentElement.classList.add("scripted");

@@ -27,7 +27,7 @@ export function takeValues(form: HTMLFormElement): void {
     if (pressed?.dataset["do"] === "add") focus(added(form, rows, "", ""));
     if (pressed?.dataset["do"] === "remove") row?.remove();
     if (pressed?.dataset["do"] === "show") toggle(row, pressed);
-    if (pressed?.dataset["do"] === "preview" && answer) told(form, () => preview(form, pressed, answer));
+    if (pressed?.dataset["do"] === "preview" && answer) told(form, () => preview(form, answer));
   });
   offerFiles(form, rows);
   if (rows.dataset["values"] === "many" && !rows.querySelector("[data-value]")) added(form, rows, "", "");
@@ -101,11 +101,10 @@ function mark(row: HTMLElement, says: string): Error {
 }
 
 /** What a change of the keys that are typed would restart: the server answers with a piece of a page. */
-async function preview(form: HTMLFormElement, button: HTMLButtonElement, answer: HTMLElement): Promise<void> {
+async function preview(form: HTMLFormElement, answer: HTMLElement): Promise<void> {
   const keys = [...form.querySelectorAll<HTMLInputElement>("input[data-key]")].map((field) => field.value.trim()).filter((key) => KEY.test(key));
   if (!keys.length) throw new Error("Type a key first.");
   answer.textContent = "Asking …";
-  button.disabled = true;
   try {
     const asked = new URLSearchParams({ uid: text(form, "uid"), keys: [...new Set(keys)].join(",") });
     const reply = await posted(form.dataset["preview"] ?? "", asked);
@@ -114,8 +113,6 @@ async function preview(form: HTMLFormElement, button: HTMLButtonElement, answer:
   } catch (error) {
     answer.textContent = "";
     throw error;
-  } finally {
-    button.disabled = false;
   }
 }
 

@@ -27,7 +27,7 @@ def collect_seldom() -> None:
     """Have Python look for cycles after 20,000 new objects, not after 700.
 
     A page of a list is some 20,000 objects that live on, and nearly all that dies is freed without being looked for. By
-    itself Python walked over everything that is remembered again and again while it read: 60 % of the processor time
-    of reading 10,000 sets (bench/README.md).
+    itself Python walked over everything that is remembered again and again while it read, which took half of the
+    processor time of a comparison with 10,000 sets (bench/README.md).
     """
     gc.set_threshold(_YOUNG)

@@ -103,7 +103,7 @@ class Chromium:
 
     @contextmanager
     def tab(self, url: str, **options: Any) -> Iterator[Tab]:
-        """A page of a new profile."""
+        """A page, with nobody signed in at first; the profile is the same each time."""
         context: BrowserContext = self._launch(self.profile, **options)
         try:
             yield Tab(url=url, page=context.pages[0] if context.pages else context.new_page())

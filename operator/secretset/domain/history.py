@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from secretset.domain.set_view import SetView
@@ -27,14 +26,16 @@ class Change:
 
 def history(view: SetView) -> list[Change]:
     """The changes, the newest first. Keys that are gone, and values that were replaced again, are in none of them."""
-    found: defaultdict[str, Change] = defaultdict(lambda: Change(at=""))
+    found: dict[str, Change] = {}
+
+    def at(moment: str) -> Change:
+        return found.setdefault(moment, Change(at=moment))
+
     for key in view.keys:
         if key.created_at:
-            found[key.created_at].added.append(key.name)
+            at(key.created_at).added.append(key.name)
         if key.updated_at and key.updated_at != key.created_at:
-            found[key.updated_at].replaced.append(key.name)
+            at(key.updated_at).replaced.append(key.name)
     if view.updated_at:
-        found[view.updated_at].revision = view.revision
-    for at, change in found.items():
-        change.at = at
+        at(view.updated_at).revision = view.revision
     return sorted(found.values(), key=lambda change: change.at, reverse=True)

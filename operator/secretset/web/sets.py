@@ -13,6 +13,7 @@ from secretset.api.auth import Place, ThePlace
 from secretset.api.errors import bad_request, conflict
 from secretset.domain import names
 from secretset.domain.history import history
+from secretset.domain.names import Kind
 from secretset.domain.set_view import SetView
 from secretset.kube import access
 from secretset.web.boards import TheView
@@ -26,9 +27,9 @@ _VERBS = ("patch", "delete")
 
 
 @router.get(_SET)
-async def show(request: Request, place: ThePlace, seen: TheView, name: str) -> Response:
+async def show(request: Request, place: ThePlace, hub: TheView, name: str) -> Response:
     """All that is to be known of a set."""
-    live = seen.address(of=f"{place.organization}/{name}")
+    live = hub.address(of=f"{place.organization}/{name}")
     view = await sets.find(place.session, place.organization, name)
     found, allowed = await asyncio.gather(overview.overview(place.session, view), _allowed(place.session, view))
     return page(request, "set.html", live=live, found=found, view=view, allowed=allowed, changes=history(view))
@@ -37,9 +38,9 @@ async def show(request: Request, place: ThePlace, seen: TheView, name: str) -> R
 @router.post(f"{_SET}/restart")
 async def restart_now(request: Request, place: ThePlace, name: str) -> Response:
     """Restart all workloads that use it."""
-    view = await _seen(request, place, name)
+    view = await seen(request, place, name)
     await restart.restart(place.session, view)
-    return _back(view)
+    return back(view)
 
 
 @router.post(f"{_SET}/unset")
@@ -47,33 +48,33 @@ async def unset(request: Request, place: ThePlace, name: str) -> Response:
     """Take a key out of it."""
     key = (await form(request)).get("key", "")
     request.state.keys = (key,)
-    view = await _seen(request, place, name)
-    return _back(await sets.unset(place.session, view.key, [key]))
+    view = await seen(request, place, name)
+    return back(await sets.unset(place.session, view.key, [key]))
 
 
 @router.post(f"{_SET}/delete")
 async def delete(request: Request, place: ThePlace, name: str) -> Response:
     """Delete it: its name has to be typed."""
     typed = (await form(request)).get("name", "").strip()
-    view = await _seen(request, place, name)
+    view = await seen(request, place, name)
     if typed != view.name:
         raise bad_request(f"Nothing was deleted: to delete '{view.name}', type its name")
     await sets.delete(place.session, view)
     return RedirectResponse(f"/sets?organization={place.organization}", status_code=303)
 
 
+async def may(session: Session, verb: str, kind: Kind, organization: str) -> bool:
+    """Whether the user may do something with the sets of an organization."""
+    return await access.may(session.client, verb, kind.plural, group=names.GROUP, namespace=organization)
+
+
 async def _allowed(session: Session, view: SetView) -> dict[str, bool]:
     """Which of the verbs that change it the user may use on it."""
-    answers = await asyncio.gather(
-        *(
-            access.may(session.client, verb, view.key.kind.plural, group=names.GROUP, namespace=view.organization)
-            for verb in _VERBS
-        )
-    )
+    answers = await asyncio.gather(*(may(session, verb, view.key.kind, view.organization) for verb in _VERBS))
     return dict(zip(_VERBS, answers, strict=True))
 
 
-async def _seen(request: Request, place: Place, name: str) -> SetView:
+async def seen(request: Request, place: Place, name: str) -> SetView:
     """The set that the page showed.
 
     Raises:
@@ -85,5 +86,6 @@ async def _seen(request: Request, place: Place, name: str) -> SetView:
     return view
 
 
-def _back(view: SetView) -> Response:
+def back(view: SetView) -> Response:
+    """To the page of a set."""
     return RedirectResponse(f"/sets/{view.organization}/{view.name}", status_code=303)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from secretset.actions import explain, sets
 from secretset.actions.errors import Refused, Why
@@ -21,8 +21,7 @@ from secretset.api.auth import TheCaller, ThePlace
 from secretset.api.errors import bad_request, no_organization
 from secretset.domain import names
 from secretset.domain.names import PASSWORD, Key, Kind
-from secretset.domain.set_view import SetView
-from secretset.kube import access
+from secretset.web.sets import back, may, seen
 from secretset.web.signin import form
 from secretset.web.templates import page
 
@@ -45,13 +44,14 @@ class _Sealing:
 @router.get("/new/{kind}")
 async def new(request: Request, caller: TheCaller, kind: str, organization: str = "") -> Response:
     """The form of a new set."""
+    wanted = _kind(kind)
     place = organization if names.NAMESPACE_PATTERN.fullmatch(organization) else caller.own_organization or ""
     regions = [each.name for each in await caller.session.regions()]
-    allowed = not place or await _may(caller.session, "create", _kind(kind), place)
+    allowed = not place or await may(caller.session, "create", wanted, place)
     return page(
         request,
         "new.html",
-        kind=_kind(kind),
+        kind=wanted,
         organization=place,
         regions=regions,
         allowed=allowed,
@@ -80,7 +80,7 @@ async def create(request: Request, caller: TheCaller, kind: str) -> Response:
     )
     if not wanted.sealed:
         raise _nothing()
-    return _to((await sets.put(caller.session, key, wanted, uid="")).view)
+    return back((await sets.put(caller.session, key, wanted, uid="")).view)
 
 
 @router.get("/sets/{organization}/{name}/values")
@@ -95,7 +95,7 @@ async def edit(
         view=view,
         wanted=[each for each in key or () if names.is_valid_key(each)][: names.KEYS_MAX],
         sealing=await _sealing(place.session),
-        allowed=await _may(place.session, "patch", view.key.kind, view.organization),
+        allowed=await may(place.session, "patch", view.key.kind, view.organization),
         PASSWORD=PASSWORD,
     )
 
@@ -108,17 +108,16 @@ async def change(request: Request, place: ThePlace, name: str) -> Response:
     wanted = Wanted(sealed=_sealed(request, fields))
     if not wanted.sealed:
         raise _nothing()
-    return _to((await sets.put(place.session, view.key, wanted, uid=fields.get("uid", "-"))).view)
+    return back((await sets.put(place.session, view.key, wanted, uid=fields.get("uid", "-"))).view)
 
 
 @router.post("/sets/{organization}/{name}/preview")
 async def preview(request: Request, place: ThePlace, name: str) -> Response:
     """What a change of some keys would restart."""
-    fields = await form(request, _FIELDS)
-    view = await sets.find(place.session, place.organization, name)
-    keys = [each for each in fields.get("keys", "").split(",") if names.is_valid_key(each)]
-    if not keys or fields.get("uid") != view.uid:
-        raise bad_request("Nothing was asked: load the page again, and type a key first")
+    view = await seen(request, place, name)
+    keys = [each for each in (await form(request)).get("keys", "").split(",") if names.is_valid_key(each)]
+    if not keys:
+        raise bad_request("Nothing was asked: type a key first")
     found = await explain.explain(place.session, view, keys, seconds=_ANSWER_SECONDS)
     return page(request, "preview.html", view=view, keys=keys, found=found)
 
@@ -128,12 +127,11 @@ async def _sealing(session: Session) -> _Sealing:
         keys = await session.public_keys()
     except Refused as refused:
         return _Sealing(problem=f"No value can be sealed now: {refused}.")
-    if keys.current is None:
-        return _Sealing(problem="No value can be sealed now: no key is published.")
-    content: dict[str, Any] = {
-        "kid": keys.current.kid,
+    newest = keys.keys[0]  # there is one: public_keys
+    content = {
+        "kid": newest.kid,
         "installation": keys.installation,
-        "publicKey": base64.b64encode(keys.current.raw).decode(),
+        "publicKey": base64.b64encode(newest.public.raw).decode(),
     }
     return _Sealing(key=orjson.dumps(content).decode())
 
@@ -151,10 +149,6 @@ def _kind(word: str) -> Kind:
     return kind
 
 
-async def _may(session: Session, verb: str, kind: Kind, organization: str) -> bool:
-    return await access.may(session.client, verb, kind.plural, group=names.GROUP, namespace=organization)
-
-
 def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
@@ -163,7 +157,3 @@ def _nothing() -> Exception:
     return bad_request(
         "Nothing was stored: no sealed value arrived. Values are sealed by the page's script: is it allowed to run?"
     )
-
-
-def _to(view: SetView) -> Response:
-    return RedirectResponse(f"/sets/{view.organization}/{view.name}", status_code=303)
