@@ -233,7 +233,7 @@ def test_an_editor_restarts_takes_out_and_deletes(visit: Visit, team: Org) -> No
         generation = team.generation("web")
         page.get_by_role("button", name="Restart", exact=True).click()
         eventually(lambda: team.generation("web") == generation + 1, "the restart")
-        page.get_by_text("Take out").last.click()
+        page.locator("[id='key/B']").get_by_text("Take out").click()
         page.get_by_role("button", name="Take B out").click()
         expect(page.get_by_role("heading", name="Keys (1)")).to_be_visible()
         expect(page.get_by_text("1 workloads use it: Deployment web")).to_be_visible()
