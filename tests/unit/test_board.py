@@ -52,7 +52,10 @@ def region(name: str, **conditions: str) -> tuple[RegionRecord, dict[str, Any]]:
     message = "it does not answer since noon"
     return record, {
         "observedGeneration": 1,
-        "conditions": [{"type": kind, "status": status, "message": message} for kind, status in told.items()],
+        "conditions": [
+            {"type": kind, "status": status, "message": message, "lastTransitionTime": f"{kind} since"}
+            for kind, status in told.items()
+        ],
     }
 
 
@@ -167,7 +170,8 @@ def test_what_needs_somebody_comes_with_what_to_do_the_worst_first() -> None:
         (Level.WARN, "One set pending (RegionUnreachable): bank/cache."),
     ]
     assert all(each.to_do for each in found)
-    assert found[0].region == "eu"
+    assert (found[0].region, found[0].since) == ("eu", "Reachable since")
+    assert not any(each.since for each in found[1:])
     assert found[1].query == Query(phase="failed", reason="SourceForbidden")
 
 

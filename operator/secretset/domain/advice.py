@@ -64,7 +64,12 @@ def of_region(status: Mapping[str, Any]) -> str:
     Returns:
         A sentence; empty if the region is well.
     """
+    return str(region_trouble(status).get("message") or "")
+
+
+def region_trouble(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The condition that says what is wrong with a region; empty if it is well."""
     for condition in status.get("conditions") or ():
         if condition.get("type") in {"Reachable", "Authorized"} and condition.get("status") == "False":
-            return str(condition.get("message") or "")
-    return ""
+            return dict(condition)
+    return {}

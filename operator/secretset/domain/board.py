@@ -124,6 +124,7 @@ class Matter:
         to_do: what to do about it.
         query: which sets it concerns; None: it is no matter of sets.
         region: that it concerns; empty for none.
+        since: when it began, RFC 3339; empty if that is not known.
     """
 
     level: Level
@@ -131,6 +132,7 @@ class Matter:
     to_do: str = ""
     query: Query | None = None
     region: str = ""
+    since: str = ""
 
 
 def phase(view: SetView) -> Phase:
@@ -190,7 +192,13 @@ def matters(
         keys: what is to be said of the sealing keys; None if they are not seen.
     """
     found = [
-        Matter(level=each.level, says=f"Region {record.name}: {each.says}", to_do=each.to_do, region=record.name)
+        Matter(
+            level=each.level,
+            says=f"Region {record.name}: {each.says}",
+            to_do=each.to_do,
+            region=record.name,
+            since=str(advice.region_trouble(status).get("lastTransitionTime") or ""),
+        )
         for record, status in regions
         if (each := region_finding(record, status)).level is not Level.OK
     ]
