@@ -172,6 +172,19 @@ def test_a_viewer_is_told_what_they_may_not_do(pages: Api, team: Org) -> None:
     assert viewer.act(f"/sets/{team.name}/app", "delete", name="app").status == 403
 
 
+@pytest.mark.parametrize("asked", ["", "?organization={}"])
+def test_only_who_may_make_sets_finds_the_way_to_the_form_on_the_table(pages: Api, team: Org, asked: str) -> None:
+    table = browser(pages, team, "viewer").get("/sets" + asked.format(team.name)).text
+    assert "/new/" not in table
+    greyed = re.findall(r"<button(?: class=.quiet.)? disabled>(New [\w ]+)<", table)
+    assert greyed == ["New set", "New image pull secret"]
+    assert f"Your role in {team.name} does not allow it." in table
+    table = browser(pages, team, "editor").get("/sets" + asked.format(team.name)).text
+    assert f'href="/new/set?organization={team.name}"' in table
+    assert f'href="/new/pull-secret?organization={team.name}"' in table
+    assert "does not allow it" not in table
+
+
 def test_an_editor_restarts_takes_out_and_deletes(pages: Api, team: Org) -> None:
     editor = browser(pages, team, "editor")
     team.deployment(

@@ -219,3 +219,18 @@ async def test_what_is_not_there_in_time_is_not_complete(hub: Hub) -> None:
     assert not await view.settled(0.01)
     await view.close()
     assert hub.closed == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "only"),
+    [
+        (SHOP, "shop"),
+        (Scope(sets=frozenset((kind, "shop") for kind in Kind), regions=True), "shop"),
+        (ALL, ""),
+        (Scope(sets=frozenset(), regions=True), ""),
+        (Scope(sets=frozenset({(Kind.SECRET_SET, "shop"), (Kind.SECRET_SET, "bank")}), regions=True), ""),
+        (Scope(sets=frozenset({(Kind.SECRET_SET, "shop")}), regions=True, more=1), ""),
+    ],
+)
+def test_who_may_follow_one_organization_means_that_one(scope: Scope, only: str) -> None:
+    assert scope.only == only

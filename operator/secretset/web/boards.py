@@ -15,9 +15,11 @@ from secretset.api.errors import not_found
 from secretset.domain import board, health, names
 from secretset.domain.board import Order, Query
 from secretset.domain.health import Finding, Level
+from secretset.domain.names import Kind
 from secretset.domain.reasons import Phase
 from secretset.kube import errors
 from secretset.web.live import View
+from secretset.web.scope import may
 from secretset.web.templates import page
 from secretset.web.views import Views
 
@@ -99,18 +101,22 @@ async def overview(request: Request, view: TheView, session: TheSession) -> Resp
 
 
 @router.get("/sets")
-async def sets(request: Request, view: TheView) -> Response:
+async def sets(request: Request, view: TheView, session: TheSession) -> Response:
     """The table."""
     complete = await view.settled(_FIRST_SECONDS)
     query = asked(request)
     everything = list(view.sets.values())
+    live = view.address(organization=query.organization)  # before anything is awaited, as above
+    place = query.organization or view.scope.only
     return page(
         request,
         "sets.html",
-        live=view.address(organization=query.organization),
+        live=live,
         complete=complete,
         unseen=view.scope.more,
         query=query,
+        place=place,
+        creates={kind: await _creates(session, kind, place) for kind in Kind},
         listing=board.listing(everything, query, datetime.now(UTC)),
         organizations=sorted({each.organization for each in everything}),
         regions=sorted({each.region for each in everything if each.region} | view.regions.keys()),
@@ -146,6 +152,11 @@ async def region(request: Request, view: TheView, region: str) -> Response:
     return page(
         request, "region.html", live=view.address(), region=found, finding=health.region(found.record, found.status)
     )
+
+
+async def _creates(session: Session, kind: Kind, place: str) -> bool:
+    """Whether the user may make sets; where no organization is meant, the form tells."""
+    return not names.NAMESPACE_PATTERN.fullmatch(place) or await may(session, "create", kind, place)
 
 
 async def _keys(session: Session) -> Finding | None:

@@ -31,6 +31,12 @@ class Scope:
     regions: bool
     more: int = 0
 
+    @property
+    def only(self) -> str:
+        """The one organization that may be followed; empty if there are more, or may be."""
+        places = {place for _, place in self.sets}
+        return (next(iter(places)) or "") if len(places) == 1 and not self.more else ""
+
 
 async def scope_of(session: Session, own: str | None, named: tuple[str, ...] = ()) -> Scope:
     """Ask the hub what a user may follow.
@@ -56,6 +62,11 @@ async def scope_of(session: Session, own: str | None, named: tuple[str, ...] = (
         regions=regions,
         more=len(chosen) - len(places),
     )
+
+
+async def may(session: Session, verb: str, kind: Kind, organization: str) -> bool:
+    """Whether the user may do something with the sets of an organization."""
+    return await access.may(session.client, verb, kind.plural, group=names.GROUP, namespace=organization)
 
 
 async def _kinds(session: Session, place: str | None) -> list[Kind]:

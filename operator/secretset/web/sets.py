@@ -11,12 +11,10 @@ from secretset.actions import overview, restart, sets
 from secretset.actions.session import Session
 from secretset.api.auth import Place, ThePlace
 from secretset.api.errors import bad_request, conflict
-from secretset.domain import names
 from secretset.domain.history import history
-from secretset.domain.names import Kind
 from secretset.domain.set_view import SetView
-from secretset.kube import access
 from secretset.web.boards import TheView
+from secretset.web.scope import may
 from secretset.web.signin import form
 from secretset.web.templates import page
 
@@ -61,11 +59,6 @@ async def delete(request: Request, place: ThePlace, name: str) -> Response:
         raise bad_request(f"Nothing was deleted: to delete '{view.name}', type its name")
     await sets.delete(place.session, view)
     return RedirectResponse(f"/sets?organization={place.organization}", status_code=303)
-
-
-async def may(session: Session, verb: str, kind: Kind, organization: str) -> bool:
-    """Whether the user may do something with the sets of an organization."""
-    return await access.may(session.client, verb, kind.plural, group=names.GROUP, namespace=organization)
 
 
 async def _allowed(session: Session, view: SetView) -> dict[str, bool]:

@@ -21,7 +21,8 @@ from secretset.api.auth import TheCaller, ThePlace
 from secretset.api.errors import bad_request, no_organization
 from secretset.domain import names
 from secretset.domain.names import PASSWORD, Key, Kind
-from secretset.web.sets import back, may, seen
+from secretset.web.scope import may
+from secretset.web.sets import back, seen
 from secretset.web.signin import form
 from secretset.web.templates import page
 
