@@ -69,10 +69,12 @@ class Granted:
     Attributes:
         rights: each right of each account of the chart.
         everywhere: those of them that hold in the whole cluster.
+        shared: roles that are bound to groups of users, to which the accounts may belong.
     """
 
     rights: frozenset[Right]
     everywhere: frozenset[Right]
+    shared: frozenset[str]
 
 
 class Known(NamedTuple):
@@ -177,9 +179,12 @@ def granted(manifests: Iterable[Manifest]) -> Granted:
             bindings.append(each)
     rights: set[Right] = set()
     everywhere: set[Right] = set()
+    shared: set[str] = set()
     for binding in bindings:
         role = f"{binding['roleRef']['kind']} {binding['roleRef']['name']}"
         for subject in binding["subjects"]:
+            if subject["kind"] == "Group":
+                shared.add(role)
             if subject["kind"] != "ServiceAccount" or subject["namespace"] != NAMESPACE:
                 continue
             account = account_of(f"system:serviceaccount:{NAMESPACE}:{subject['name']}")
@@ -189,7 +194,7 @@ def granted(manifests: Iterable[Manifest]) -> Granted:
             rights |= found
             if binding["kind"] == "ClusterRoleBinding":
                 everywhere |= found
-    return Granted(rights=frozenset(rights), everywhere=frozenset(everywhere))
+    return Granted(rights=frozenset(rights), everywhere=frozenset(everywhere), shared=frozenset(shared))
 
 
 def exceptions(document: Mapping[str, Any]) -> Exceptions:
@@ -221,12 +226,24 @@ def exceptions(document: Mapping[str, Any]) -> Exceptions:
 def used_of(grants: Granted, uses: Collection[Right]) -> frozenset[Right]:
     """The rights that were made use of.
 
+    What a role of everybody allows as well is logged as allowed by either, whichever the API server came upon first
+    (it has no order). So it counts for both: an account has its own, for where nobody gives it to everybody.
+
     Args:
         grants: what the chart grants.
         uses: what was done; each has the name of its object, or none.
     """
-    bare = {each._replace(name="") for each in uses}
-    return frozenset(right for right in grants.rights if right in uses or (not right.name and right in bare))
+    roles = {(right.account, right.role) for right in grants.rights}
+    alike = {
+        each._replace(role=role)
+        for each in uses
+        if each.role in grants.shared
+        for account, role in roles
+        if account == each.account
+    }
+    done = alike.union(uses)
+    bare = {each._replace(name="") for each in done}
+    return frozenset(right for right in grants.rights if right in done or (not right.name and right in bare))
 
 
 def too_many(grants: Granted, uses: Collection[Right], known: Exceptions) -> list[str]:

@@ -108,6 +108,16 @@ def test_a_right_that_nothing_used_is_told() -> None:
     assert len(too_many(GRANTS, left | other, Exceptions())) == 2
 
 
+def test_what_everybody_may_counts_for_an_account_that_may_it_by_itself_too() -> None:
+    everybody = {**bind("all"), "subjects": [{"kind": "Group", "name": "system:authenticated"}]}
+    grants = granted([role("keep", rule("list", "pods")), bind("keep"), role("all", rule("list", "pods")), everybody])
+    assert grants.rights == {right("list", "pods")}
+    assert used_of(grants, {right("list", "pods", role="Role all")}) == grants.rights
+    assert used_of(grants, {right("list", "pods", role="Role all", account="secretset-webhook")}) == frozenset()
+    assert used_of(grants, {right("get", "pods", role="Role all")}) == frozenset()
+    assert used_of(grants, {right("list", "pods", role="Role other")}) == frozenset()
+
+
 def test_an_exception_holds_as_long_as_it_is_needed() -> None:
     one = Known("secretset-operator", "Role keep", "secrets", "list", "rare")
     other = Known("secretset-operator", "Role keep", "pods", "list", "rare")
