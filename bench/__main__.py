@@ -36,8 +36,9 @@ def main() -> int:
         "source": report.source(),
     }
     started = time.monotonic()
-    kept = Kept(source=facts["source"], quick=options.quick)
-    before = sum(part.seconds for part in kept.resumed().values()) if options.resume else 0
+    kept = Kept(source=facts["source"], form=report.form(extent), keeps=whole or options.resume)
+    facts["resumed"] = sorted(kept.resumed()) if options.resume else []
+    before = sum(part.seconds for part in kept.parts.values())
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {text}", file=sys.stderr, flush=True)

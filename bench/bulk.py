@@ -136,6 +136,7 @@ def _throughput(size: int, mid: Mapping[str, float]) -> list[Row]:
             unit="s",
             ours=mid[_START],
             floor=mid["floor"],
+            goal=goals.THROUGHPUT_START,
             note=f"{start:.1f} s until its first write",
             sets=size,
             curve="operator started → all ready",

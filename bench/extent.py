@@ -44,8 +44,9 @@ class Extent:
     together: bool
 
     def of_sets(self, sets: int) -> Self:
-        """The same with one number of sets wherever there are many."""
-        return replace(self, sizes={sets: max(self.sizes.values())}, up=sets, scales=(sets,), idle=(sets, self.idle[1]))
+        """The same with one number of sets wherever there are many; with as many as in the full form, idle as long."""
+        seconds = self.idle[1] if sets < FULL.idle[0] else FULL.idle[1]
+        return replace(self, sizes={sets: max(self.sizes.values())}, up=sets, scales=(sets,), idle=(sets, seconds))
 
 
 FULL = Extent(

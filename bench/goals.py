@@ -75,6 +75,7 @@ UPDATE_P50 = _times("update → Deployment patched, p50", 5)
 
 # Many at once.
 THROUGHPUT = Goal(about="sets created while the operator is down → all ready", kind=Kind.AT_LEAST_SHARE, limit=0.75)
+THROUGHPUT_START = _times("sets created while the operator is down → all ready, with its start", 1.333)  # 75 %, in time
 GROWTH = _most("growth of the time to all ready with the number of sets", 1.15)
 WHILE_UP = _times("sets created while the operator runs → all ready", 2)
 
@@ -87,6 +88,7 @@ SINGLE_KEYS = _exactly("rollouts for keys that are written one by one", 1)
 WRITES_NEW = _most("writes of a new set", 2)
 WRITES_NEW_WITHOUT_POLICY = _most("writes of a new set without the admission policy", 3)
 WRITES_CHANGE = _most("writes of a change of content, beside those of bound workloads", 2)
+WRITES_CHANGE_ALL = _most("writes of a change of content until its rollouts are over, beside those of workloads", 2)
 WRITES_ROLLOUT = _most("status writes of a set in one second while it rolls out", 1)
 WRITES_TOUCHED = _most("writes when nothing was changed", 0)
 WRITES_NO_CONTENT = _most("writes of a change that is none of content", 1)

@@ -26,12 +26,14 @@ class Kept(BaseModel):
 
     Attributes:
         source: `report.source`.
-        quick: whether it is the short form.
+        form: `report.form`.
+        keeps: whether parts that are added are kept; those of a run of some parts alone would take the place of others.
         server: version of the API servers.
     """
 
     source: str
-    quick: bool
+    form: str
+    keeps: bool = True
     server: str = ""
     parts: dict[str, Part] = {}
 
@@ -39,6 +41,8 @@ class Kept(BaseModel):
         """Keep one more."""
         self.parts[name] = part
         self.server = server
+        if not self.keeps:
+            return
         FILE.parent.mkdir(exist_ok=True)
         FILE.write_text(self.model_dump_json())
 
@@ -48,6 +52,6 @@ class Kept(BaseModel):
             found = Kept.model_validate_json(FILE.read_text())
         except (FileNotFoundError, ValidationError):
             return {}
-        if (found.source, found.quick) == (self.source, self.quick):
+        if (found.source, found.form) == (self.source, self.form):
             self.parts, self.server = found.parts, found.server
         return self.parts

@@ -15,6 +15,7 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 
 from bench import goals, plot
+from bench.extent import Extent
 from bench.rows import CELLS, Row
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -39,12 +40,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def source() -> str:
+def source(folder: Path = _SOURCE) -> str:
     """A hash of the operator's source: each start of the operator runs what is there then."""
     whole = hashlib.sha256()
-    for file in sorted(_SOURCE.rglob("*.py")):
+    for file in sorted(folder.rglob("*.py")):
         whole.update(file.read_bytes())
     return whole.hexdigest()[:12]
+
+
+def form(extent: Extent) -> str:
+    """What tells how something was measured: how much of it, and a hash of the benchmark's own source."""
+    return f"{source(RESULTS.parent)} {extent}"
 
 
 def doubts(facts: dict[str, Any]) -> list[str]:
@@ -70,9 +76,13 @@ def missed(rows: Sequence[Row], *, short: bool | None = None) -> list[str]:
     """
     found = [f"missed: {row.part}: {row.what}: {row.beside}" for row in rows if row.met is False]
     if short is not None:
-        used = {row.goal for row in rows if row.goal is not None}
-        found += [f"not measured: {about}" for about in goals.missing(used, short=short)]
+        found += [f"not measured: {about}" for about in absent(rows, short=short)]
     return found
+
+
+def absent(rows: Sequence[Row], *, short: bool) -> list[str]:
+    """What is asked for, and has no row."""
+    return goals.missing({row.goal for row in rows if row.goal is not None}, short=short)
 
 
 def markdown(rows: Sequence[Row], facts: dict[str, Any], charts: Sequence[str] = ()) -> str:
@@ -90,6 +100,7 @@ def markdown(rows: Sequence[Row], facts: dict[str, Any], charts: Sequence[str] =
     lines = [
         head,
         *(f"\n**Not a reference: {doubt}.**" for doubt in doubts(facts)),
+        *(f"\n**Not measured: {about}.**" for about in absent(rows, short=facts["quick"])),
         "",
         f"| {' | '.join(CELLS)} |",
         "|---|---|---:|---:|---:|---|---|",
@@ -149,7 +160,8 @@ def _document(rows: Sequence[Row], facts: dict[str, Any]) -> str:
         }
         for row in rows
     ]
-    document = _rounded({**facts, "doubts": doubts(facts), "rows": kept})
+    unknown = absent(rows, short=facts["quick"])
+    document = _rounded({**facts, "doubts": doubts(facts), "notMeasured": unknown, "rows": kept})
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 

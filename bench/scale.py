@@ -24,6 +24,7 @@ _PART = "many at rest"
 _CHECKED_SETS = 10_000  # up to which something is asked of a restart
 _REST_SECONDS = 3.0  # until memory is read: what only the rush needed was given back, or never will be
 _BEGUN_SECONDS = 24.0  # from ready on; 20 s after it names are compared with the hub's for the first time
+_RESYNC_EVERY = 600.0  # seconds, as shipped
 _RESYNC_SECONDS, _RESYNCS = 10.0, 2.5  # half of one more, so that none begins or ends with the window
 
 
@@ -137,6 +138,12 @@ class Scale:
                 unit="s",
                 ours=resync,
                 note="one comes every 10 minutes",
+            ),
+            Row(
+                part=_PART,
+                what=f"{sets} sets {self._where}, idle, and a resync every 10 minutes: processor",
+                unit="% of a core",
+                ours=(share + resync / _RESYNC_EVERY) * 100,
             ),
         ]
 
