@@ -27,7 +27,10 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
         for region in (NEAR, FAR):
             calm.workloads(region)
             calm.set(f"app-{region}", region)
-        eventually(lambda: not calm.unsettled(), "the calm organization")
+        nextdoor = lane.nextdoor = Scene(lane=lane, name="nextdoor").create()
+        nextdoor.source()
+        nextdoor.set()
+        eventually(lambda: not (calm.unsettled() or nextdoor.unsettled()), "the organizations beside")
         yield lane
 
 

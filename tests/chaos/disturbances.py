@@ -51,6 +51,7 @@ class Compacted(Trouble):
     def __init__(self, plane: str, *, before: bool, unseen: bool = False) -> None:
         self.plane = plane
         self.before = before
+        self.far = plane == FAR
         self.wide = self.unseen = unseen
         self.patience = _PATIENCE if unseen else 30.0
 
@@ -94,6 +95,7 @@ class Pages(Trouble):
 
     def __init__(self, plane: str, times: int) -> None:
         self.plane = plane
+        self.far = plane == FAR
         self.times = times
         self.expired = 0
         self._turn = threading.Lock()
@@ -138,6 +140,7 @@ class Killed(Trouble):
 
     def __init__(self, plane: str, program: str, write: int) -> None:
         self.plane = plane
+        self.far = plane == FAR
         self.program = program
         self.write = write
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaos.faults import Fault
 from chaos.nursery import Forked, Nursery
@@ -19,6 +20,9 @@ from harness.helm import sets_are_taken
 from harness.manifests import kubeconfig_ref, region
 from harness.process import OPERATOR_ACCOUNT
 from kubelab.plane import ControlPlane
+
+if TYPE_CHECKING:
+    from chaos.scene import Scene
 
 FAR = "far"
 # Windows are short, and nobody deletes by mistake here.
@@ -37,9 +41,11 @@ class Lane:
         beside: another replica, while there is one.
         killed: how many were killed by a fault.
         calm: name of an organization that nothing concerns.
+        nextdoor: an organization in a region of the hub, where things change while something is wrong elsewhere.
     """
 
     calm = "calm"
+    nextdoor: Scene | None = None
     beside: Forked | None = None
 
     def __init__(self, planes: dict[str, ControlPlane], proxies: dict[str, FaultProxy], nursery: Nursery) -> None:

@@ -32,6 +32,7 @@ class Misfortune(Trouble):
 
     def __init__(self, region: str) -> None:
         self.region = region
+        self.far = region == FAR
 
     def __str__(self) -> str:
         return self.region
@@ -173,6 +174,7 @@ class RightsTaken(Misfortune):
 
     def __init__(self, region: str, *, organization: bool = False) -> None:
         super().__init__(region)
+        self.far &= not organization
         self.organization = organization
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import urllib3
 
 from chaos.faults import Where
+from chaos.lane import FAR
 from chaos.trouble import Trouble
 from harness.proxy import Proxy
 from harness.waiting import eventually
@@ -120,6 +121,7 @@ class Stale(Trouble):
     def __init__(self, pasts: Mapping[str, Past], plane: str, *kinds: Where, later: bool = False) -> None:
         self.pasts = pasts
         self.plane = plane
+        self.far = plane == FAR
         self.kinds = kinds
         self.later = later
 

@@ -162,16 +162,33 @@ def _invalid_and_back(scene: Scene) -> Iterator[None]:
     scene.data(B=before["B"])
 
 
+@scenario(objects=0, statuses=2)
+def _garbled_and_back(scene: Scene) -> Iterator[None]:
+    """A sealed value of another key, and back."""
+    scene.set(A=scene.canary(), B=scene.canary(), bound=1)
+    scene.keeps("app")
+    scene.deployment("whole", {"envFrom": [{"secretRef": {"name": "app"}}]})
+    yield
+    spec = (scene.user().get(SET, "app", scene.name) or {})["spec"]
+    scene.user().patch(SET, "app", scene.name, {"spec": {"data": {"B": spec["data"]["A"]}}})
+    scene.wanted(SET, "app").says = ("failed", "UnsealFailed")
+    yield
+    scene.wanted(SET, "app").says = ("ready", "Synced")
+    scene.user().patch(SET, "app", scene.name, {"spec": {"data": {"B": spec["data"]["B"]}}})
+
+
 @scenario(objects=2, statuses=2)
 def _foreign(scene: Scene) -> Iterator[None]:
     """A Secret of somebody else has the name, until they take it away."""
     scene.source()
     scene.user().create("secret", {"metadata": {"name": "app", "namespace": scene.regional()}, "type": "Opaque"})
+    theirs = scene.user().get("secret", "app", scene.regional())
     yield
     scene.set()
     scene.wanted(SET, "app").says = ("failed", "NameConflict")
     scene.wanted(SET, "app").data = {}
     yield
+    assert scene.user().get("secret", "app", scene.regional()) == theirs, "oracle 4: a Secret that is not ours"
     scene.sets[SET, "app"] = Wanted(region=NEAR, data={"A": ("src", "a"), "B": ("src", "b")})
     scene.user().delete("secret", "app", scene.regional())
 
@@ -207,6 +224,28 @@ def _bound_by_annotation(scene: Scene) -> Iterator[None]:
     scene.restarts("noted")
 
 
+@scenario(objects=0, statuses=1)
+def _used_later(scene: Scene) -> Iterator[None]:
+    """One more Deployment begins to use the set: its own rollout is the only one."""
+    _there(scene)
+    scene.keeps("app")
+    yield
+    scene.uses("still", {"envFrom": [{"secretRef": {"name": "app"}}]})
+    scene.wanted(SET, "app").bound = 3
+
+
+@scenario(objects=2, statuses=2)
+def _used_no_more(scene: Scene) -> Iterator[None]:
+    """A Deployment ceases to use the set, and is not restarted by what comes after."""
+    _there(scene)
+    yield
+    scene.uses("one", {})
+    scene.wanted(SET, "app").bound = 1
+    yield
+    scene.change("a")
+    scene.restarts("whole")
+
+
 # --- sealed values
 
 
@@ -236,6 +275,16 @@ def _sealed_again(scene: Scene) -> Iterator[None]:
     scene.data(A=value)
 
 
+@scenario(objects=1, statuses=1)
+def _rotated(scene: Scene) -> Iterator[None]:
+    """A new sealing key, and a value that is sealed for it at once; what was sealed before stays."""
+    scene.set("before", A=scene.canary())
+    scene.keeps("before")
+    yield
+    scene.rotate()
+    scene.set(A=scene.canary())
+
+
 # --- pull secrets
 
 
@@ -261,6 +310,42 @@ def _pull_deleted(scene: Scene) -> Iterator[None]:
     scene.pull(accounts=("default",))
     yield
     scene.delete("pull", PULL)
+
+
+# --- regions
+
+
+@scenario(objects=3, statuses=2)
+def _region(scene: Scene) -> Iterator[None]:
+    """It comes after its set, and goes after it."""
+    scene.source()
+    own = scene.room()
+    yield
+    scene.set(region=own)
+    scene.wanted(SET, "app").says, scene.wanted(SET, "app").secret = ("failed", "RegionUnknown"), False
+    yield
+    scene.open(own)
+    scene.wanted(SET, "app").says, scene.wanted(SET, "app").secret = ("ready", "Synced"), True
+    yield
+    scene.delete()
+    yield
+    scene.user().delete("region", own)
+
+
+@scenario(objects=0, statuses=2)
+def _region_closes(scene: Scene) -> Iterator[None]:
+    """It does not take the organization any more, and does again: what is there stays, and nobody notices."""
+    own = scene.room()
+    scene.open(own)
+    scene.source()
+    scene.set(region=own)
+    scene.keeps("app", own)
+    yield
+    scene.user().patch("region", own, None, {"spec": {"organizations": {"matchLabels": {"open": "no"}}}})
+    scene.wanted(SET, "app").says = ("failed", "RegionForbidden")
+    yield
+    scene.user().patch("region", own, None, {"spec": {"organizations": None}})
+    scene.wanted(SET, "app").says = ("ready", "Synced")
 
 
 # --- a region on another cluster
@@ -295,3 +380,10 @@ def _far_lost(scene: Scene) -> Iterator[None]:
     scene.drifts = True
     yield
     scene.user(FAR).delete("secret", "app", scene.regional(FAR))
+
+
+@scenario(objects=2, statuses=1, away=2)
+def _far_pull(scene: Scene) -> Iterator[None]:
+    scene.source()
+    yield
+    scene.pull(region=FAR, accounts=("default",))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing import Any
 
 from chaos.lane import FAR, Lane
 from chaos.user import User
+from harness import manifests
 from harness.manifests import namespace, organization_role, regional_role, value_from
 from secretset.domain.names import ANNOTATION_REVISION, Kind
 from secretset.domain.sealing import Place
@@ -36,6 +39,7 @@ class Wanted:
         says: phase and reason.
         bound: how many workloads use it.
         secret: whether its Secret is to be there.
+        accounts: ServiceAccounts that it is to be attached to.
     """
 
     region: str
@@ -43,6 +47,7 @@ class Wanted:
     says: tuple[str, str] = ("ready", "Synced")
     bound: int = 0
     secret: bool = True
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -54,6 +59,9 @@ class Scene:
         sources: name to key to value.
         sets: what must come of each, by kind and name; None: it is to be gone.
         generations: what `metadata.generation` of each workload must be, by plane and name.
+        restarted: workloads that something is to restart at some time, likewise.
+        accounts: ServiceAccounts that something is attached to at some time.
+        opened: further regions, of the hub, which are this organization's own.
         canaries: all values.
         sealed: text to value, of all that was sealed.
         kept: plane and key in etcd of what nothing that happens may touch.
@@ -66,6 +74,9 @@ class Scene:
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     sets: dict[tuple[str, str], Wanted | None] = field(default_factory=dict)
     generations: Counter[tuple[str, str]] = field(default_factory=Counter)
+    restarted: set[tuple[str, str]] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
+    opened: list[str] = field(default_factory=list)
     canaries: list[str] = field(default_factory=list)
     sealed: dict[str, str] = field(default_factory=dict)
     kept: list[tuple[str, str]] = field(default_factory=list)
@@ -76,18 +87,37 @@ class Scene:
 
     def create(self) -> Scene:
         """Namespaces, the operator's roles, and in each region a Secret that is none of ours."""
-        hub, far = self.user(), self.user(FAR)
+        hub = self.user()
         hub.create("namespace", namespace(self.name))
         for role in organization_role(self.name):
             hub.create(role["kind"].lower(), role)
-        for user, regional in ((hub, self.regional()), (far, self.regional(FAR))):
-            user.create("namespace", namespace(regional))
-            for role in regional_role(regional):
-                user.create(role["kind"].lower(), role)
-            user.create("secret", self._secret("theirs", regional, {"A": self.canary()}))
-        self.keeps("theirs")
-        self.keeps("theirs", FAR)
+        for each in (NEAR, FAR):
+            self._place(each)
         return self
+
+    def room(self) -> str:
+        """The namespace of a region that is to be this organization's own, on the hub; the name of that region."""
+        name = f"{self.name}-own"
+        self.opened.append(name)
+        self._place(name)
+        return name
+
+    def open(self, name: str) -> None:
+        """Its Region."""
+        self.user().create("region", manifests.region(name))
+
+    def places(self, plane: str) -> set[str]:
+        """Regional namespaces of a plane."""
+        return {self.regional(each) for each in ((FAR,) if plane == FAR else (NEAR, *self.opened))}
+
+    def _place(self, where: str) -> None:
+        """The namespace of a region, with the operator's roles, and a Secret that is none of ours."""
+        user, regional = self.user(where), self.regional(where)
+        user.create("namespace", namespace(regional))
+        for role in regional_role(regional):
+            user.create(role["kind"].lower(), role)
+        user.create("secret", self._secret("theirs", regional, {"A": self.canary()}))
+        self.keeps("theirs", where)
 
     def keeps(self, secret: str, region: str = NEAR) -> None:
         """Nothing of what goes on may touch this Secret of a region."""
@@ -144,7 +174,8 @@ class Scene:
 
     def pull(self, name: str = "pull", region: str = NEAR, *, accounts: tuple[str, ...] = ()) -> None:
         """Create a pull secret whose password is `a` of `src`."""
-        self.sets[PULL, name] = Wanted(region=region, data={"password": ("src", "a")})
+        self.sets[PULL, name] = Wanted(region=region, data={"password": ("src", "a")}, accounts=accounts)
+        self.accounts |= set(accounts)
         spec = {"region": region, "host": _HOST, "username": "bot", "password": value_from("src", "a")}
         self.user().create(PULL, self._custom(PULL, name, spec | {"serviceAccounts": list(accounts)}))
 
@@ -176,6 +207,20 @@ class Scene:
         """What was just done restarts these, once."""
         for name in names:
             self.generations[self._plane(region), name] += 1
+            self.restarted.add((self._plane(region), name))
+
+    def uses(self, name: str, part: Mapping[str, Any], region: str = NEAR) -> None:
+        """Whoever looks after a Deployment has its container read this from now on; that is a rollout of theirs."""
+        container = {"name": "app", "image": "app:1", **part}
+        change = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        self.user(region).patch("deployment", name, self.regional(region), change)
+        self.generations[self._plane(region), name] += 1
+
+    def rotate(self) -> None:
+        """A new sealing key, by the command of the platform team."""
+        kubeconfig = str(self.lane.planes["hub"].kubeconfig)
+        argv = [sys.executable, "-m", "secretset", "keys", "rotate", "--kubeconfig", kubeconfig]
+        subprocess.run(argv, check=True, capture_output=True, timeout=60)
 
     def wanted(self, kind: str, name: str) -> Wanted:
         """What must come of a set that is there."""
@@ -194,7 +239,7 @@ class Scene:
             found = self.user(FAR if plane == FAR else NEAR).get("deployment", name, self._namespace(plane)) or {}
             if (seen := (found.get("metadata") or {}).get("generation")) != generation:
                 return f"deployment {name} ({plane}): generation {seen}, not {generation}"
-        return ""
+        return next(filter(None, map(self._attached, sorted(self.accounts))), "")
 
     def content(self, kind: str, wanted: Wanted) -> dict[str, bytes]:
         """What the managed Secret of a set must hold."""
@@ -206,7 +251,7 @@ class Scene:
     def _gone(self, kind: str, name: str) -> str:
         if self.user().get(kind, name, self.name) is not None:
             return "it is still there"
-        for region in (NEAR, FAR):
+        for region in (NEAR, FAR, *self.opened):
             there = self.user(region).get("secret", name, self.regional(region)) is not None
             if there is not (region == FAR and (kind, name) in self.left):
                 return f"its Secret is {'still' if there else 'not'} in {region}"
@@ -233,6 +278,17 @@ class Scene:
         found = status.get("workloads") or {}
         if (found.get("bound", 0), found.get("current", 0)) != (wanted.bound, wanted.bound):
             return f"workloads { ({k: v for k, v in found.items() if k != 'items'}) }, not {wanted.bound}"
+        return ""
+
+    def _attached(self, account: str) -> str:
+        """What is wrong with the pull secrets of a ServiceAccount, in either region."""
+        for region in (NEAR, FAR):
+            ready = [(key, each) for key, each in self.sets.items() if each and each.says[0] == "ready"]
+            wanted = sorted(name for (_, name), each in ready if each.region == region and account in each.accounts)
+            found = self.user(region).get("serviceaccount", account, self.regional(region)) or {}
+            names = sorted(each["name"] for each in found.get("imagePullSecrets") or ())
+            if names != wanted:
+                return f"serviceaccount {account} in {region}: pulls with {names}, not {wanted}"
         return ""
 
     def _value(self, entry: Ref | str) -> str:

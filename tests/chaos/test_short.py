@@ -30,6 +30,8 @@ PART = (
     *("invalid-and-back hub:watch:secretsets:truncate:1", "sealed-again hub:write:any:lose:1"),
     *("pull hub:write:any:crash-lost:2", "pull-deleted hub:write:any:crash-lost:1"),
     "crowd-changes hub:write:any:crash-before:5 hub:watch:secrets:cut:1",
+    *("far-pull far:write:any:lose:2", "region hub:write:any:crash-lost:2", "used-no-more hub:write:any:answer409:2"),
+    *("rotated hub:write:any:crash-before:1", "garbled-and-back hub:write:any:lose:1"),
 )
 
 

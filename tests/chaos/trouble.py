@@ -19,7 +19,7 @@ class Trouble:
         patience: seconds until everything has to be as it must be.
         lasts: seconds for which it goes on if nothing settles meanwhile.
         crowd: how many sets users change at the same time; so much more may be asked for.
-        misses: only a comparison of everything (a resync) can make up for it.
+        far: it concerns the other cluster alone, so that sets of the hub's regions are changed and delivered meanwhile.
         done: the run.
     """
 
@@ -27,7 +27,7 @@ class Trouble:
     patience = 30.0
     lasts = 4.0
     crowd = 1
-    misses = False
+    far = False
     done: Run
 
     def __str__(self) -> str:
