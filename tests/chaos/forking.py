@@ -1,8 +1,8 @@
 """The process that forks operators: `python -m chaos.forking FOLDER` reads one JSON object a line, and forks.
 
-The child is what `secretset operator` is, with these differences: SIGUSR1 has it resync, and read the lists of its
-watches again, as if the time for it had come, and say so in its log when all of that is over; what takes a minute takes
-a second; and its clock, if it is told a file, is apart from the machine's by the seconds in there.
+The child is what `secretset operator` is, with these differences: SIGUSR2 has it resync, SIGUSR1 has it read the lists
+of its watches again, too, as if the time for it had come, and it says in its log when all of that is over; what takes a
+minute takes a second; and its clock, if it is told a file, is apart from the machine's by the seconds in there.
 """
 
 from __future__ import annotations
@@ -50,13 +50,17 @@ class _Operator(app.Operator):
         super().__init__(dataclasses.replace(config, look_again_seconds=_LOOK_AGAIN, request_timeout=_REQUEST))
 
     async def run(self) -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.resync)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.list_and_compare)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, self.compare)
         await super().run()
 
-    def resync(self) -> None:
-        self._missed.set()
+    def list_and_compare(self) -> None:
         for watch in tuple(self.watches):
             watch.renew(relist=True)
+        self.compare()
+
+    def compare(self) -> None:
+        self._missed.set()
         self._tell = asyncio.create_task(self._compared(_Operator.begun, time.monotonic() + _LISTED))
 
     async def _compared(self, before: int, listed: float) -> None:

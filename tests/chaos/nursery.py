@@ -89,14 +89,14 @@ class Forked:
         """As a crash ends it."""
         self.signal(signal.SIGKILL)
 
-    def resync(self) -> None:
-        """Have it compare everything now."""
-        self.signal(signal.SIGUSR1)
+    def resync(self, *, lists: bool = True) -> None:
+        """Have it compare everything now; without ``lists``, what its watches have told it with what the hub has."""
+        self.signal(signal.SIGUSR1 if lists else signal.SIGUSR2)
 
-    def resynced(self) -> None:
-        """Have it compare everything now; returns when that, and all that it led to, is over."""
+    def resynced(self, *, lists: bool) -> None:
+        """The same; returns when that, and all that it led to, is over."""
         begun = self.log.stat().st_size
-        self.resync()
+        self.resync(lists=lists)
         eventually(lambda: self._says(COMPARED, begun), "the end of a comparison", seconds=20)
 
     def _says(self, event: str, since: int) -> bool:
