@@ -183,6 +183,8 @@ def _no_hot_loop(done: Run) -> None:
         times[key].append(request.at)
         asked = *key, _asks(request.query)
         waited = request.at - throttled.get(asked, -math.inf)
+        if any(fault.crash for fault in done.met):
+            continue  # who has begun anew cannot know
         if waited > _AT_ONCE:  # what comes at the same time had been sent before the answer was heard
             throttled.pop(asked, None)
             assert waited > RETRY_AFTER * 0.95, f"oracle 8: asked again after {waited:.2f} s: {request}"

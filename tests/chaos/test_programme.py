@@ -31,7 +31,6 @@ READ = {
     "far-change": ("far:secrets", "far:deployments"),
     "far-delete": ("far:secrets",),
     "far-pull": ("far:serviceaccounts",),
-    "region": ("hub:regions",),
     "rotated": ("hub:secrets",),
 }
 WATCHED = {
