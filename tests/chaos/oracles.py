@@ -176,6 +176,7 @@ def _no_hot_loop(done: Run) -> None:
     """Oracle 8: nothing is asked for again and again, and who asks us to wait is left alone."""
     times: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
     throttled: dict[tuple[str, ...], float] = {}
+    anew = any(fault.crash for fault in done.met)  # who has begun anew cannot know
     for request in done.requests:
         if request.path.endswith(_HEARTBEATS) or "/leases/" in request.path:
             continue
@@ -183,8 +184,8 @@ def _no_hot_loop(done: Run) -> None:
         times[key].append(request.at)
         asked = *key, _asks(request.query)
         waited = request.at - throttled.get(asked, -math.inf)
-        if any(fault.crash for fault in done.met):
-            continue  # who has begun anew cannot know
+        if anew:
+            continue
         if waited > _AT_ONCE:  # what comes at the same time had been sent before the answer was heard
             throttled.pop(asked, None)
             assert waited > RETRY_AFTER * 0.95, f"oracle 8: asked again after {waited:.2f} s: {request}"

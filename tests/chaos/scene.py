@@ -282,8 +282,8 @@ class Scene:
 
     def _attached(self, account: str) -> str:
         """What is wrong with the pull secrets of a ServiceAccount, in either region."""
+        ready = [(key, each) for key, each in self.sets.items() if each and each.says[0] == "ready"]
         for region in (NEAR, FAR):
-            ready = [(key, each) for key, each in self.sets.items() if each and each.says[0] == "ready"]
             wanted = sorted(name for (_, name), each in ready if each.region == region and account in each.accounts)
             found = self.user(region).get("serviceaccount", account, self.regional(region)) or {}
             names = sorted(each["name"] for each in found.get("imagePullSecrets") or ())

@@ -320,7 +320,7 @@ def test_the_log_tells_of_regions_and_services(serve: Callable[..., Api], org: O
 
 
 def test_the_log_tells_of_what_a_limit_refuses(serve: Callable[..., Api], org: Org) -> None:
-    api = serve("--rate", "1/year")
+    api = serve("--rate", "1/hour")
     user = api.member(org)
     while user.get("/secrets/app").status != 429:
         pass
