@@ -220,7 +220,7 @@ class Operator:
     def _rewound(self) -> None:
         """The hub was put back to an earlier state, and its watches of our kinds may be deaf: read it all again."""
         if self._store is not None and self._kopf is not None:
-            self._store.rewound()
+            self._store.doubt()
             if self._sealing is not None:
                 self._sealing.rewound()
             self._kopf.renew()
@@ -245,18 +245,23 @@ class Operator:
         """Compare everything: every few minutes, and whenever something may have been missed.
 
         The first time, soon after kopf has begun, only with what the hub has: all were looked at a moment before.
+        So it is, and soon, after a time in which the hub did not list all that it has.
         """
-        wait, first = min(_FIRST_RESYNC_SECONDS, self._config.resync_seconds), True
+        longest = self._config.resync_seconds
+        wait, looked_at, delay = min(_FIRST_RESYNC_SECONDS, longest), True, _HUB_RETRY_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait * random.uniform(0.9, 1.1)):  # noqa: S311
                     await self._missed.wait()
-            only_names, first = first and not self._missed.is_set(), False
-            wait = self._config.resync_seconds
+            only_names = looked_at and not self._missed.is_set()
             self._missed.clear()
             try:
                 await resync(hub, store)
             except errors.KubeError as error:
-                log.warning("resync not finished", error=str(error))
+                wait, looked_at = min(delay, longest), True
+                delay = min(delay * 2, longest)
+                log.warning("resync not finished", error=str(error), again_in=wait)
+            else:
+                wait, looked_at, delay = longest, False, _HUB_RETRY_SECONDS
             for key in () if only_names else tuple(store.sets):
                 self._dispatch(key)

@@ -17,6 +17,11 @@ FOUND = {
     "takes any 404 for the end of an object": "far-delete far:read:secrets:answer404:1",
     "takes back that a set is ready when a list is throttled": "pull-deleted hub:write:any:crash-before:1 "
     "far:read:secrets:answer429:1",
+    "takes a source back when an older event comes once more": "change-twice hub:watch:secrets:repeat-late:1",
+    "compares the names of Regions alone": "region-closes hub:watch:regions:swallow:1",
+    "puts a resync off that failed": "region hub:read:regions:answer429:1",
+    "says that all was restarted before a Secret is seen again": "far-change far:write:any:lose:1 "
+    "far:watch:secrets:cut:1 hub:read:secretsets:cut:1",
     "takes a 404 of a status for the end of a set": "add-key hub:write:any:answer404:3",
 }
 PART = (

@@ -38,14 +38,21 @@ def made(
     status: dict[str, Any] = {"observedGeneration": 1, "phase": phase, "reason": reason, "workloads": workloads}
     status |= {"region": region} if region else {}
     status |= {"updatedAt": ago(updated)} if updated is not None else {}
-    meta = {"namespace": organization, "name": name, "uid": name, "generation": 1, "creationTimestamp": ago(400)}
+    meta = {
+        "namespace": organization,
+        "name": name,
+        "uid": name,
+        "resourceVersion": "1",
+        "generation": 1,
+        "creationTimestamp": ago(400),
+    }
     meta |= {"deletionTimestamp": ago(0)} if going else {}
     spec = {"data": {key: {"sealed": "x"} for key in keys}, "description": description}
     return SetView.parse(kind, {"metadata": meta, "spec": spec, "status": status}, keep=False)
 
 
 def region(name: str, **conditions: str) -> tuple[RegionRecord, dict[str, Any]]:
-    meta = {"name": name, "uid": name, "creationTimestamp": ago(1), "generation": 1}
+    meta = {"name": name, "uid": name, "resourceVersion": "1", "creationTimestamp": ago(1), "generation": 1}
     record = RegionRecord.parse({"metadata": meta, "spec": {}})
     assert record is not None
     told = {"Reachable": "True", "Authorized": "True"} | conditions

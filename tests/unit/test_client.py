@@ -105,7 +105,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 async def followed(client: Client) -> list[str]:
-    return [str(event["type"]) async for event in client.watch(THINGS, {})]
+    return [str(event["type"]) async for event in client.watch(THINGS, {}, idle=90.0)]
 
 
 # --- a server that asks to wait
@@ -338,7 +338,7 @@ async def test_who_follows_a_list_hears_that_its_connection_was_forgotten(served
         return response
 
     async def follow(begun: asyncio.Event) -> None:
-        async for _ in served.client.watch(THINGS, {}):
+        async for _ in served.client.watch(THINGS, {}, idle=90.0):
             begun.set()
 
     served.answer = hangs
@@ -361,7 +361,7 @@ async def test_who_was_busy_when_the_connection_was_closed_hears_it_when_reading
         return response
 
     served.answer = hangs
-    events = served.client.watch(THINGS, {})
+    events = served.client.watch(THINGS, {}, idle=90.0)
     assert (await anext(events))["type"] == "CONNECTED"
     await served.client.close()
     with pytest.raises(errors.Retired):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from secretset.kube import credentials, exec_plugin
+from secretset.kube import credentials, exec_plugin, identity
 from secretset.kube.client import Client
 from secretset.kube.credentials import Credentials
 from secretset.kube.errors import ConfigError, KubeError, NoCredentials, Unauthorized, Unreachable
@@ -88,6 +89,21 @@ async def test_requests_go_by_the_proxy_and_stay_secret_to_it(server: Server) ->
     assert heard[0].startswith(b"CONNECT 127.0.0.1:")
     assert TOKEN.encode() not in heard[0]
     assert server.seen[0].authorization == f"Bearer {TOKEN}"
+
+
+async def test_a_silent_connection_is_asked_whether_it_is_still_there(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+
+    def recorded(address: aiohttp.AddrInfoType, make: Any = identity._socket) -> socket.socket:
+        made.append(make(address))
+        return made[-1]
+
+    monkeypatch.setattr(identity, "_socket", recorded)
+    async with Client(await load(to(server)), name="us") as client:
+        await client.get("/version")
+        assert [each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for each in made] == [1]
 
 
 async def test_no_redirect_leads_to_another_server(server: Server) -> None:

@@ -14,7 +14,9 @@ ALONE = {"matchLabels": {NAME_LABEL: "shop"}}
 
 
 def record(**spec: Any) -> RegionRecord:
-    return RegionRecord(name="pce-a", uid="u1", created="", generation=2, spec=RegionSpec.model_validate(spec))
+    return RegionRecord(
+        name="pce-a", uid="u1", resource_version="1", created="", generation=2, spec=RegionSpec.model_validate(spec)
+    )
 
 
 def test_it_admits_that_organization_and_is_served_from_inside() -> None:

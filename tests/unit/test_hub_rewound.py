@@ -117,11 +117,23 @@ def test_what_comes_after_it_is_newer_whatever_its_version() -> None:
     then = secret_set("app").with_meta(resourceVersion="40", generation=7)
     store.apply_set(then.record())
     assert store.sets[then.record().key].generation == 1
-    store.rewound()
+    store.doubt()
     assert not store.knows(Kind.SECRET_SET, {"namespace": "team", "name": "app", "resourceVersion": "90"})
     store.apply_set(then.record())
     assert store.sets[then.record().key].generation == 7
     assert asked == ["app", "app"]
+
+
+def test_a_region_is_what_its_newest_version_says() -> None:
+    changed: list[str] = []
+    store = HubStore(lambda _: None, changed.append)
+    new, old = (region("us").with_meta(resourceVersion=version, generation=int(version)) for version in ("9", "4"))
+    for seen in (new, old):
+        store.apply_region(seen.record(), {})
+    assert (store.regions["us"].generation, changed) == (9, ["us"])
+    store.doubt()
+    store.apply_region(old.record(), {})
+    assert (store.regions["us"].generation, changed) == (4, ["us", "us"])
 
 
 def test_a_region_whose_status_was_changed_is_looked_at() -> None:

@@ -57,6 +57,21 @@ def test_an_event_from_before_our_own_write_changes_nothing() -> None:
     assert seen.view.secrets[PLACE].resource_version == "10"
 
 
+def test_an_event_from_after_our_own_write_may_come_before_its_answer() -> None:
+    seen = Seen()
+    seen.view.see_secret(stored(10, A=b"2"))
+    seen.view.remember_secret(stored(9))
+    assert seen.view.secrets[PLACE].resource_version == "10"
+
+
+def test_a_read_tells_what_the_watch_has_not_told_yet_and_asks_for_nothing() -> None:
+    seen = Seen()
+    seen.view.remember_secret(stored(9))
+    seen.view.see_secret(stored(10, A=b"2"), look=False)
+    seen.view.see_secret(stored(10, A=b"2"))
+    assert (seen.view.secrets[PLACE].resource_version, seen.asked) == ("10", [])
+
+
 def test_a_late_event_of_a_predecessor_does_not_replace_the_secret() -> None:
     seen = Seen()
     seen.view.remember_secret(stored(9))

@@ -62,12 +62,14 @@ async def deliver(
     # API server says so.
     unseen = (record is None or record.deleted) and runner.watching(desired.namespace)
     for _ in range(_ATTEMPTS):
-        secret = None if unseen else await _read(client, desired)
+        found = None if unseen else await _read(client, desired)
+        secret = ObservedSecret.parse(found) if found is not None else None
         assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
         restarted = delivered.restarted if delivered else ""
         wave = waves.unfinished(_wave(secret, assessment, record.wave if record is not None else None), restarted)
-        if secret is not None and secret.marks is not None and assessment.write is Write.NONE:
+        if found is not None and secret is not None and secret.marks is not None and assessment.write is Write.NONE:
             if wave == secret.marks.wave or not _waited_for(wave, runner, desired):
+                runner.seen.see_secret(found, look=False)  # of a write without an answer, it may be the first word
                 _verified(runner, place, secret, desired)
                 return Delivery(marks=secret.marks)
             assessment = replace(assessment, write=Write.UPDATE, drift=True)  # somebody took the wave off
@@ -174,9 +176,9 @@ def _waited_for(wave: Wave | None, runner: RegionRunner, desired: Desired) -> bo
     return wave is not None and any(wave.waits_for(w, name) for w in runner.seen.users(desired.namespace, desired.key))
 
 
-async def _read(client: Client, desired: Desired) -> ObservedSecret | None:
+async def _read(client: Client, desired: Desired) -> dict[str, Any] | None:
     try:
-        return ObservedSecret.parse(await client.get(paths.secrets(desired.namespace, desired.key.name)))
+        return dict(await client.get(paths.secrets(desired.namespace, desired.key.name)))
     except errors.Absent:
         return None
 

@@ -47,7 +47,10 @@ async def resync(hub: Client, store: HubStore) -> None:
             if key not in store.sets:
                 await _take_in(hub, store, key, None)
     there = await _names(hub, paths.REGIONS)
-    for name in {*store.regions} ^ {name for _, name in there}:
+    seen = {name: (region.uid, region.resource_version) for name, region in store.regions.items()}
+    for name in {*seen, *(name for _, name in there)}:
+        if seen.get(name) == there.get(("", name)):
+            continue
         try:  # it may have been created, or deleted, after the list was read: ask for itself
             obj = await hub.get(paths.region(name))
         except errors.Absent:

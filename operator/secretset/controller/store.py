@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -103,6 +104,8 @@ class HubStore:
             log.error("a Region does not fit the schema: install the CRDs of this version")
             return
         known, told = self.regions.get(record.name), self.region_statuses.get(record.name) or {}
+        if known is not None and older(record.resource_version, known.resource_version):
+            return
         self.regions[record.name] = record
         if told != status:
             self._on_region(record.name)  # by us; or by somebody else, and it is to be put right
@@ -149,10 +152,12 @@ class HubStore:
         """Sealing keys came, or went: sets with values for them failed for want of them, or can be repaired no more."""
         self._enqueue_all(key for key, record in self.sets.items() if not record.sealing_kids.isdisjoint(kids))
 
-    def rewound(self) -> None:
-        """The hub was put back to an earlier state: what comes now is newer, whatever its version says."""
+    def doubt(self) -> None:
+        """What comes of sets and Regions is newer than what was seen, whatever its version: the hub was put back."""
         for record in self.sets.values():
             record.resource_version = ""
+        for name, region in self.regions.items():
+            self.regions[name] = replace(region, resource_version="")
 
     def region_of(self, record: SetRecord) -> str | None:
         """The region that a set lives in; the region need not exist."""

@@ -152,18 +152,26 @@ class RegionView:
             self._doubted.discard((namespace, name))
 
     def remember_secret(self, obj: dict[str, Any]) -> SecretRecord | None:
-        """Take over a Secret as a request of ours returned it."""
+        """Take over a Secret as a write of ours returned it, unless a watch was faster and shows what came after."""
         record = SecretRecord.of(obj, installation=self._installation.id, keyring=self._installation.keyring)
         meta = obj["metadata"]
+        place = meta["namespace"], meta["name"]
+        known = self.secrets.get(place)
+        if known is not None and older(meta["resourceVersion"], known.resource_version):
+            return known
         if record is not None:
-            place = meta["namespace"], meta["name"]
-            if place in self.secrets:
-                record.inherit(self.secrets[place])
+            if known is not None:
+                record.inherit(known)
             self.secrets[place] = record
         return record
 
-    def see_secret(self, obj: dict[str, Any]) -> None:
-        """A managed Secret came or changed."""
+    def see_secret(self, obj: dict[str, Any], *, look: bool = True) -> None:
+        """A managed Secret came or changed, or was read.
+
+        Args:
+            obj: the Secret.
+            look: have its set looked at; False where somebody does.
+        """
         meta = obj["metadata"]
         place = meta["namespace"], meta["name"]
         known = self.secrets.get(place)
@@ -176,7 +184,8 @@ class RegionView:
                 record.keep_wave(known)
                 record.inherit(known)
             self.secrets[place] = record
-            self._enqueue(record.owner)
+            if look:
+                self._enqueue(record.owner)
         elif known is not None:
             self._lose(known)
 

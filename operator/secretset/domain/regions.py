@@ -22,6 +22,7 @@ class RegionRecord:
 
     name: str
     uid: str
+    resource_version: str
     created: str
     generation: int
     spec: RegionSpec
@@ -77,6 +78,7 @@ class RegionRecord:
         return cls(
             name=meta["name"],
             uid=meta["uid"],
+            resource_version=meta["resourceVersion"],
             created=meta["creationTimestamp"],
             generation=meta.get("generation", 0),
             spec=spec,

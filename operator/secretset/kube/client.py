@@ -231,15 +231,15 @@ class Client:
             telemetry.observe_request(self.name, method, code, path, time.monotonic() - started)
 
     async def watch(
-        self, path: str, params: Mapping[str, str], *, accept: str | None = None, idle: float = 90.0
+        self, path: str, params: Mapping[str, str], *, idle: float, accept: str | None = None
     ) -> AsyncIterator[dict[str, Any]]:
         """Follow the events of a list; the first event is of the type ``CONNECTED`` and has no object.
 
         Args:
             path: of the list.
             params: selectors and the version to begin at.
-            accept: metadata only, or whole objects.
             idle: seconds without any event or bookmark after which the link counts as dead.
+            accept: metadata only, or whole objects.
 
         Raises:
             Gone: the version is too old; list again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from secretset.kube.errors import Unreachable
 from secretset.kube.exec_plugin import ExecPlugin
 
 Authorize = Callable[[], Awaitable[str | None]]
+# Seconds of silence until the other end is asked, seconds between questions, and how many have no answer.
+_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -53,7 +56,7 @@ class Credentials:
 
     def connector(self) -> aiohttp.BaseConnector:
         """Connections to the cluster, for the running loop; who asked for them closes them."""
-        return aiohttp.TCPConnector(limit=0, ssl=self.tls or True, keepalive_timeout=60)
+        return aiohttp.TCPConnector(limit=0, ssl=self.tls or True, keepalive_timeout=60, socket_factory=_socket)
 
     def session(self, answer: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
         """A session for the running loop that authenticates each request by itself, and follows to no other server.
@@ -84,6 +87,17 @@ class Credentials:
             proxy=self.proxy,
             response_class=answer,
         )
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that ends when nobody is at its other end for a minute; a watch may rightly be silent for longer."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _ALIVE.items():
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
 
 
 async def _as_issued(

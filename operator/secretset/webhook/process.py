@@ -166,6 +166,7 @@ class Webhook:
             paths.REGIONS,
             on_upsert=lambda obj: store.apply_region(RegionRecord.parse(obj), obj.get("status") or {}),
             on_delete=lambda _, name, __: store.forget_region(name),
+            on_relist=store.doubt,
         )
         organizations = Watch(
             hub,
