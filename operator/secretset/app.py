@@ -8,6 +8,7 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TypeVar
 
 import structlog
@@ -244,24 +245,25 @@ class Operator:
     async def _resync(self, hub: Client, store: HubStore) -> None:
         """Compare everything: every few minutes, and whenever something may have been missed.
 
-        The first time, soon after kopf has begun, only with what the hub has: all were looked at a moment before.
-        So it is, and soon, after a time in which the hub did not list all that it has.
+        Soon after kopf has begun, and after a time in which the hub did not list all that it has, only with what the
+        hub has: all were looked at not long before.
         """
-        longest = self._config.resync_seconds
-        wait, looked_at, delay = min(_FIRST_RESYNC_SECONDS, longest), True, _HUB_RETRY_SECONDS
+        every, now = self._config.resync_seconds, asyncio.get_running_loop().time
+        due, again, delay = now() + every, now() + min(_FIRST_RESYNC_SECONDS, every), _HUB_RETRY_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait * random.uniform(0.9, 1.1)):  # noqa: S311
+                async with asyncio.timeout(min(due, again) - now()):
                     await self._missed.wait()
-            only_names = looked_at and not self._missed.is_set()
+            everything = self._missed.is_set() or now() >= due
             self._missed.clear()
             try:
                 await resync(hub, store)
             except errors.KubeError as error:
-                wait, looked_at = min(delay, longest), True
-                delay = min(delay * 2, longest)
-                log.warning("resync not finished", error=str(error), again_in=wait)
+                log.warning("resync not finished", error=str(error), again_in=delay)
+                again, delay = now() + delay, min(delay * 2, every)
             else:
-                wait, looked_at, delay = longest, False, _HUB_RETRY_SECONDS
-            for key in () if only_names else tuple(store.sets):
-                self._dispatch(key)
+                again, delay = inf, _HUB_RETRY_SECONDS
+            if everything:
+                due = now() + every * random.uniform(0.9, 1.1)  # noqa: S311
+                for key in tuple(store.sets):
+                    self._dispatch(key)

@@ -104,6 +104,8 @@ async def test_a_silent_connection_is_asked_whether_it_is_still_there(
     async with Client(await load(to(server)), name="us") as client:
         await client.get("/version")
         assert [each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for each in made] == [1]
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) for each in made] == [30]
 
 
 async def test_no_redirect_leads_to_another_server(server: Server) -> None:

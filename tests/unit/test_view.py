@@ -64,6 +64,28 @@ def test_an_event_from_after_our_own_write_may_come_before_its_answer() -> None:
     assert seen.view.secrets[PLACE].resource_version == "10"
 
 
+def test_a_change_from_after_our_own_write_does_not_take_its_wave_away() -> None:
+    ours = stored(9, A=b"2")
+    theirs = stored(10, A=b"2")
+    wave = [name for name in theirs["metadata"]["annotations"] if name.endswith("/wave")]
+    for name in wave:
+        del theirs["metadata"]["annotations"][name]
+    seen = Seen()
+    seen.view.see_secret(stored(8))
+    seen.view.see_secret(theirs)
+    seen.view.remember_secret(ours)
+    record = seen.view.secrets[PLACE]
+    assert (len(wave), record.resource_version, record.wave is not None) == (1, "10", True)
+
+
+def test_an_end_from_after_our_own_write_may_come_before_its_answer() -> None:
+    seen = Seen()
+    for tell in (seen.view.see_secret, lambda obj: seen.view.miss_secret(*PLACE, obj)):
+        tell(stored(9 + len(seen.asked)))
+    seen.view.remember_secret(stored(9))
+    assert seen.view.secrets[PLACE].deleted
+
+
 def test_a_read_tells_what_the_watch_has_not_told_yet_and_asks_for_nothing() -> None:
     seen = Seen()
     seen.view.remember_secret(stored(9))

@@ -33,14 +33,6 @@ async def test_an_event_that_comes_once_more_after_a_newer_one_is_over() -> None
         assert client.asked[-1] == ("watch", "12")
 
 
-async def test_silence_is_no_fault_before_the_server_should_have_ended_the_watch() -> None:
-    async with following([page()], [[]]) as (_, client):
-        asked = [int(params["timeoutSeconds"]) for params in client.params if "timeoutSeconds" in params]
-        assert all(idle > seconds for idle, seconds in zip(client.idle, asked, strict=True))
-    async with following([page()], [[]], idle=15.0) as (_, client):
-        assert set(client.idle) == {15.0}
-
-
 async def test_selectors_go_with_every_request() -> None:
     async with following([page()], [[]], label_selector="a=b", field_selector="c=d") as (_, client):
         assert all(params["labelSelector"] == "a=b" for params in client.params)

@@ -82,6 +82,15 @@ async def test_a_watch_that_ends_long_after_its_list_goes_on_from_another_list(m
         assert seen.links == []
 
 
+async def test_a_later_list_that_breaks_off_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_RELIST_SECONDS", 0.0)
+    cut = errors.Unreachable("cut")
+    lists = [page("a"), page("a", more="t", version=20), cut, page("a", "b", version=21)]
+    async with following(lists, [[]]) as (seen, client):
+        assert client.asked[2:] == [("list", None), ("list", "t"), ("list", None), ("watch", "21")]
+        assert seen.log[-1] == "+b@1"
+
+
 async def test_who_asks_for_a_list_gets_it_while_the_watch_goes_on() -> None:
     async with following([page("a"), page("b", version=20)], []) as (seen, client):
         client.quiet.clear()

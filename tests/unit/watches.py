@@ -41,7 +41,6 @@ class Faulty:
         self._lists, self._watches, self._looks = lists, watches, looks or []
         self.asked: list[tuple[str, str | None]] = []
         self.params: list[Mapping[str, str]] = []
-        self.idle: list[float] = []
         self.quiet = asyncio.Event()
 
     async def get(self, _: str, params: Mapping[str, str], *, accept: str | None = None) -> Any:
@@ -62,9 +61,8 @@ class Faulty:
             raise answer
         return answer
 
-    async def watch(self, _: str, params: Mapping[str, str], *, idle: float, **__: Any) -> AsyncIterator[Any]:
+    async def watch(self, _: str, params: Mapping[str, str], **__: Any) -> AsyncIterator[Any]:
         self.asked.append(("watch", params["resourceVersion"]))
-        self.idle.append(idle)
         self.params.append(params)
         steps = self._watches.pop(0) if self._watches else None
         if not steps or not isinstance(steps[0], Exception):

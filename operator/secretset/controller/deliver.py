@@ -62,6 +62,7 @@ async def deliver(
     # API server says so.
     unseen = (record is None or record.deleted) and runner.watching(desired.namespace)
     for _ in range(_ATTEMPTS):
+        before = runner.seen.version_of(place)
         found = None if unseen else await _read(client, desired)
         secret = ObservedSecret.parse(found) if found is not None else None
         assessment = plan.assess(desired, secret, delivered, context.installation.keyring)
@@ -69,8 +70,7 @@ async def deliver(
         wave = waves.unfinished(_wave(secret, assessment, record.wave if record is not None else None), restarted)
         if found is not None and secret is not None and secret.marks is not None and assessment.write is Write.NONE:
             if wave == secret.marks.wave or not _waited_for(wave, runner, desired):
-                runner.seen.see_secret(found, look=False)  # of a write without an answer, it may be the first word
-                _verified(runner, place, secret, desired)
+                _verified(runner, place, found, desired, before)
                 return Delivery(marks=secret.marks)
             assessment = replace(assessment, write=Write.UPDATE, drift=True)  # somebody took the wave off
         if assessment.drift and (delay := runner.repair_delay(desired.key)) > 0:
@@ -222,8 +222,24 @@ def _wrong_since(
     return context.now() - runner.link.up_for - _RESTORE_SECONDS if outdated else secret.last_changed
 
 
-def _verified(runner: RegionRunner, place: tuple[str, str], secret: ObservedSecret, desired: Desired) -> None:
-    """Remember that content from newer inputs is what is there already, so that it is not read again."""
-    record = runner.seen.secrets.get(place)
-    if record is not None and record.uid == secret.uid and record.resource_version == secret.resource_version:
+def _verified(
+    runner: RegionRunner,
+    place: tuple[str, str],
+    found: dict[str, Any],
+    desired: Desired,
+    before: tuple[str, str, float] | None,
+) -> None:
+    """Remember what is there, and that content from newer inputs is it already, so that it is not read again.
+
+    Args:
+        runner: of the region.
+        place: of the Secret.
+        found: it, as it was read. Of a write that had no answer, that may be the first word.
+        desired: what it is.
+        before: what was known of it before it was read. Where that has changed since, it is from the watch, and newer.
+    """
+    if before == runner.seen.version_of(place):
+        runner.seen.see_secret(found, look=False)
+    record, meta = runner.seen.secrets.get(place), found["metadata"]
+    if record is not None and (record.uid, record.resource_version) == (meta["uid"], meta["resourceVersion"]):
         record.inputs = desired.inputs

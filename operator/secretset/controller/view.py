@@ -158,12 +158,19 @@ class RegionView:
         place = meta["namespace"], meta["name"]
         known = self.secrets.get(place)
         if known is not None and older(meta["resourceVersion"], known.resource_version):
+            if record is not None and known.owner == record.owner:
+                known.keep_wave(record)
             return known
         if record is not None:
             if known is not None:
                 record.inherit(known)
             self.secrets[place] = record
         return record
+
+    def version_of(self, place: tuple[str, str]) -> tuple[str, str, float] | None:
+        """Which Secret was seen at a place, in which version, and when it was lost: another with each thing seen."""
+        known = self.secrets.get(place)
+        return None if known is None else (known.uid, known.resource_version, known.deleted)
 
     def see_secret(self, obj: dict[str, Any], *, look: bool = True) -> None:
         """A managed Secret came or changed, or was read.
@@ -193,6 +200,8 @@ class RegionView:
         """A managed Secret is gone, or lost our label."""
         known = self.secrets.get((namespace, name))
         if known is not None and (obj is None or obj["metadata"]["uid"] == known.uid):
+            if obj is not None:
+                known.resource_version = obj["metadata"]["resourceVersion"]  # an answer from before comes too late
             self._lose(known)
 
     def _lose(self, record: SecretRecord) -> None:

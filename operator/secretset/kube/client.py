@@ -238,7 +238,8 @@ class Client:
         Args:
             path: of the list.
             params: selectors and the version to begin at.
-            idle: seconds without any event or bookmark after which the link counts as dead.
+            idle: seconds without any event or bookmark after which it ends, as if the server had ended it: API servers
+                send no bookmarks of a kind of which nothing changes.
             accept: metadata only, or whole objects.
 
         Raises:
@@ -251,7 +252,7 @@ class Client:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 session = self._connected()
-                async with self._given_up_with_the_session():
+                async with self._given_up_with_the_session(self._timeout):
                     request = session.get(
                         self._credentials.server + path,
                         params=query,
@@ -269,11 +270,12 @@ class Client:
                 self._followed.add(response)
                 stack.callback(self._followed.discard, response)
                 yield {"type": CONNECTED}
-                async for event in _lines(response.content):
-                    if event.get("type") == "ERROR":
-                        status = event.get("object") or {}
-                        raise errors.from_status(int(status.get("code") or 500), status)
-                    yield event
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for event in _lines(response.content):
+                        if event.get("type") == "ERROR":
+                            status = event.get("object") or {}
+                            raise errors.from_status(int(status.get("code") or 500), status)
+                        yield event
         except asyncio.CancelledError:
             raise
         except _NO_ANSWER as error:
@@ -283,9 +285,9 @@ class Client:
                 telemetry.observe_request(self.name, "WATCH", code, path)
 
     @contextlib.asynccontextmanager
-    async def _given_up_with_the_session(self) -> AsyncIterator[None]:
-        """What is awaited in it ends with a TimeoutError when connections are forgotten."""
-        async with asyncio.timeout(None) as attempt:
+    async def _given_up_with_the_session(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """What is awaited in it ends with a TimeoutError when connections are forgotten, or after so many seconds."""
+        async with asyncio.timeout(seconds) as attempt:
             self._waiting.add(attempt)
             try:
                 yield

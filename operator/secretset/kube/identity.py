@@ -90,7 +90,7 @@ class Credentials:
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that ends when nobody is at its other end for a minute; a watch may rightly be silent for longer."""
+    """A socket that ends when nobody is at its other end for a minute: kopf's watches have no other limit."""
     family, kind, protocol, *_ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

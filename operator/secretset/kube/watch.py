@@ -30,7 +30,6 @@ _BACKOFF_MET = 2.0  # at most, where somebody lets us in
 # A watch that the server ends after such a time goes on from a list: an event that never came (no API server should
 # lose one, but proxies and bugs of caches have) is made up for within twice that time.
 _RELIST_SECONDS = 600.0
-_LATE_SECONDS = 30.0  # after a watch should have been ended by the server
 # Twice in a row: the API server itself is away, not just a connection. Its store may be put back meanwhile, and have
 # caught up with our version before anybody can compare; so the next attempt begins with a list.
 _AWAY = (errors.Unreachable, errors.ServerError)
@@ -46,8 +45,7 @@ class Watch:
             reported as deleted after the first list.
         on_relist: called before each list of everything. It is read from a quorum, so what it holds is newer than what
             was seen before, whatever the versions say: those of a store that was put back come a second time.
-        idle: seconds without any event or bookmark after which the link counts as dead; without, as long as the server
-            has not ended the watch although it was asked to: it sends no bookmarks of a kind of which nothing changes.
+        idle: seconds without any event or bookmark after which it is begun anew: it may be deaf, or nothing changes.
 
     Attributes:
         synced: set once the first list was handed over.
@@ -68,7 +66,7 @@ class Watch:
         on_link: Callable[[], None] | None = None,
         on_relist: Callable[[], None] | None = None,
         remembered: Iterable[tuple[str, str]] = (),
-        idle: float | None = None,
+        idle: float = 90.0,
     ) -> None:
         self.synced = asyncio.Event()
         self.tried = asyncio.Event()
@@ -114,6 +112,7 @@ class Watch:
         while True:
             try:
                 if version is None or self._relist or await self._rewound(version):
+                    version = None  # of a list that breaks off, nothing tells what its other pages hold
                     version = await self._list()
                     self._relist = False
                 version = await self._follow_on(version)
@@ -205,11 +204,13 @@ class Watch:
 
     async def _follow(self, version: str) -> Any:
         """Hand over changes from a version on; yield each version reached."""
-        ends = random.randint(300, 600)  # noqa: S311  (spread the reconnects)
-        params = {**self._params, "resourceVersion": version, "timeoutSeconds": str(ends)}
+        params = {
+            **self._params,
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311  (spread the reconnects)
+        }
         accept = METADATA_ONLY_WATCH if self._metadata_only else None
-        idle = self._idle or ends + _LATE_SECONDS
-        async for event in self._client.watch(self._path, params, accept=accept, idle=idle):
+        async for event in self._client.watch(self._path, params, accept=accept, idle=self._idle):
             kind, item = event.get("type"), event.get("object")
             if kind == CONNECTED:
                 self._alive()
