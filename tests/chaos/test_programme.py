@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from allpairspy import AllPairs
 
 from chaos import faults
 from chaos.faults import Fault
 from chaos.lane import FAR, Lane
+from chaos.pairwise import pairwise
 from chaos.run import run
 from chaos.scenarios import AWAY, SCENARIOS, WRITES
 
@@ -76,7 +76,7 @@ def _writes() -> list[Case]:
     """Each fault with each scenario, and with each number of a write; each scenario with each of its writes."""
     most = max(count for _, _, count in PLAYED)
     kinds = list(faults.of_write(1))
-    rows = AllPairs([PLAYED, range(1, most + 1), kinds], filter_func=_has)
+    rows = pairwise([PLAYED, range(1, most + 1), kinds], _has)
     return [(name, replace(kind, plane=plane, number=number)) for (name, plane, _), number, kind in rows]
 
 

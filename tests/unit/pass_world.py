@@ -180,8 +180,8 @@ class World:
 
     def _failed(self, key: Key, *, at_least: float) -> None:
         middle = min(BACKOFF_FIRST * 2.0 ** self._failures[key], BACKOFF_LAST)
-        self._failures[key] += 1
         queue = self.runner.queue
+        self._failures[key] += key not in queue._later  # one before the time of the last retry is none more
         if key not in queue._again and key not in queue._later:
             self._not_before[key] = self.loop.time() + max(at_least, 0.75 * middle) - 1e-6
 

@@ -102,8 +102,15 @@ async def test_a_delayed_key_that_is_added_comes_at_once(queue: WorkQueue[str]) 
     assert await taken(queue, 1) == ["a"]
 
 
+def _failed(queue: WorkQueue[str], key: str) -> float:
+    """Have it fail, and let the time of its retry come."""
+    delay = queue.retry(key)
+    queue._due(key)
+    return delay
+
+
 async def test_failures_in_a_row_slow_a_key_down_up_to_a_limit(queue: WorkQueue[str]) -> None:
-    delays = [queue.retry("a") for _ in range(40)]
+    delays = [_failed(queue, "a") for _ in range(40)]
     assert 0.75 * BACKOFF_FIRST <= delays[0] <= 1.25 * BACKOFF_FIRST
     for number, delay in enumerate(delays):
         centre = min(BACKOFF_FIRST * 2**number, BACKOFF_LAST)
@@ -112,10 +119,17 @@ async def test_failures_in_a_row_slow_a_key_down_up_to_a_limit(queue: WorkQueue[
     assert queue.retry("b") <= 1.25 * BACKOFF_FIRST, "each key has its own"
 
 
+async def test_failures_before_the_time_of_the_next_retry_put_it_off_no_longer(queue: WorkQueue[str]) -> None:
+    first = queue.retry("a")
+    assert max(queue.retry("a") for _ in range(40)) <= 2 * 1.25 * BACKOFF_FIRST
+    await asyncio.sleep(first + 0.05)
+    assert await queue.get() == "a"
+
+
 async def test_a_success_or_forgetting_begins_anew(queue: WorkQueue[str]) -> None:
     for end in (queue.succeeded, queue.forget):
         for _ in range(5):
-            queue.retry("a")
+            _failed(queue, "a")
         end("a")
         assert queue.retry("a") <= 1.25 * BACKOFF_FIRST
 

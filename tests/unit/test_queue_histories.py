@@ -81,7 +81,7 @@ class Keys(RuleBasedStateMachine):
         delay = self.loop.run(fail())
         middle = min(BACKOFF_FIRST * 2.0 ** self.failures[key], BACKOFF_LAST)
         assert max(at_least, 0.75 * middle) <= delay <= max(at_least, 1.25 * middle)
-        self.failures[key] += 1
+        self.failures[key] += key not in self.later
         self._model_later(key, delay)
         self._turn()
 

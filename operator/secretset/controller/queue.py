@@ -84,9 +84,14 @@ class WorkQueue(Generic[T]):
         self._later[key] = (due, loop.call_at(due, self._due, key))
 
     def retry(self, key: T, *, at_least: float = 0.0) -> float:
-        """Have a key worked on again, later with each failure in a row; return the seconds."""
+        """Have a key worked on again, later with each failure in a row; return the seconds.
+
+        A failure before the time of the last retry has come is none more: many events at once, as when watches begin to
+        fail and come back, would otherwise put it off for a minute.
+        """
         failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
+        if key not in self._later:
+            self._failures[key] = failures + 1
         delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 16), BACKOFF_LAST)
         delay = max(delay * random.uniform(0.75, 1.25), at_least)  # noqa: S311  (jitter)
         self._retries.inc()
