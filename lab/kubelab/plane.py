@@ -268,6 +268,7 @@ class ControlPlane:
             return snapshots.take(self._folder)
         finally:
             self.restart(ETCD)
+            self._etcd_listens()
 
     def restore(self, snapshot: Path) -> None:
         """Puts back everything that is stored, as one does after a disaster; returns when the plane is ready.
@@ -283,7 +284,7 @@ class ControlPlane:
             ControlError: It is no snapshot; nothing was done.
         """
         data = snapshots.copy(self._folder, snapshot)
-        plan = Plan(folder=self._folder, options=self.options, ports=Ports(**self.ports))
+        plan = self._plan()
         for program in reversed(plan.programs()):
             if program in self.pids:
                 self.kill(program)
@@ -291,7 +292,7 @@ class ControlPlane:
         for program in plan.programs():
             self.restart(program)
             if program == ETCD:
-                self._wait(boot.etcd_listens(plan).done, "etcd", SECONDS_TO_RECOVER)
+                self._etcd_listens()
 
     def wait_ready(self, seconds: float = SECONDS_TO_RECOVER) -> None:
         """Returns when the API server is ready.
@@ -300,6 +301,12 @@ class ControlPlane:
             ControlError: It was not in this time.
         """
         self._wait(self._api().ready, "the API server", seconds)
+
+    def _plan(self) -> Plan:
+        return Plan(folder=self._folder, options=self.options, ports=Ports(**self.ports))
+
+    def _etcd_listens(self) -> None:
+        self._wait(boot.etcd_listens(self._plan()).done, "etcd", SECONDS_TO_RECOVER)
 
     def _wait(self, done: Callable[[], bool], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds

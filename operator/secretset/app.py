@@ -53,7 +53,7 @@ class Operator:
         self._store: HubStore | None = None
         self._sealing: SealingKeys | None = None
         self._missed = asyncio.Event()
-        self._renew: Callable[[], None] = lambda: None
+        self._renew: Callable[[bool], None] = lambda _: None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
@@ -162,9 +162,9 @@ class Operator:
         )
         kopf = KopfThread(login, store, asyncio.get_running_loop(), restarted=self._missed.set)
 
-        def renew() -> None:
-            organizations.renew(relist=False)
-            sources.renew()
+        def renew(relist: bool) -> None:
+            organizations.renew(relist=relist)
+            sources.renew(relist=relist)
 
         self._renew = renew
         try:
@@ -215,11 +215,17 @@ class Operator:
 
     def _returned(self) -> None:
         """The hub was away, or we slept: no watch need wait for its next attempt, and what was missed is looked for."""
-        self._renew()
+        self._renew(False)
         self._missed.set()
 
     def _rewound(self) -> None:
-        """The hub was put back to an earlier state, and its watches of our kinds may be deaf: read it all again."""
+        """The hub was put back to an earlier state, and its watches may be deaf or skip what it lost: read all again.
+
+        A watch finds out by itself only as long as the versions of the hub have not caught up with its own.
+        """
+        self._renew(True)
+        if self._manager is not None:
+            self._manager.rewound()
         if self._store is not None and self._kopf is not None:
             self._store.doubt()
             if self._sealing is not None:

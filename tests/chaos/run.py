@@ -27,6 +27,7 @@ _LASTS = 15.0  # seconds after which nothing goes wrong any more, unless nothing
 _TOLD = 12  # requests
 _PROMPT = 5.0  # seconds until a change next door is delivered
 _STILL = 0.4  # seconds without any write after which a run counts as over
+_ALL_BACK = 5.0  # seconds of stillness after which all watches are back
 _LOOK = 0.06  # seconds between two looks: what looks takes the processors from what is looked at
 
 
@@ -136,6 +137,7 @@ def _troubled(lane: Lane, play: Iterator[None], faults: tuple[Fault, ...], troub
     _settle(lane, scene, end)
     _holds(lane, done)
     if trouble.rewind():
+        _still(lane, _ALL_BACK, since=time.monotonic())  # much is as it must be before the operator has heard of it
         _settle(lane, scene, end)
         _holds(lane, done)
     _clean_up(lane, scene)
@@ -214,12 +216,12 @@ def _unsettled(scene: Scene, trouble: Trouble) -> str:
         return f"nobody can see it: {type(error).__name__}"
 
 
-def _still(lane: Lane) -> None:
-    """Wait until the operator writes nothing."""
+def _still(lane: Lane, seconds: float = _STILL, *, since: float = 0.0) -> None:
+    """Wait until the operator has written nothing for so long, and at least since then."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         writes = lane.writes()
-        if not writes or time.monotonic() - max(max(w.at, w.done) for w in writes) > _STILL:
+        if time.monotonic() - max(since, *(max(write.at, write.done) for write in writes), 0.0) > seconds:
             return
         time.sleep(_LOOK)
     raise AssertionError(f"oracle 2: the operator goes on writing: {lane.writes()[-1]}")

@@ -22,6 +22,8 @@ FOUND = {
     "puts a resync off that failed": "region hub:read:regions:answer429:1",
     "says that all was restarted before a Secret is seen again": "far-change far:write:any:lose:1 "
     "far:watch:secrets:cut:1 hub:read:secretsets:cut:1",
+    "puts off who is looked at often": "far-pull hub:write:any:answer429:1x2 hub:watch:secrets:repeat:1 "
+    "far:read:secrets:answer429:1",
     "takes a 404 of a status for the end of a set": "add-key hub:write:any:answer404:3",
 }
 PART = (

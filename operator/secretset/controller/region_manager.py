@@ -91,6 +91,11 @@ class RegionManager:
         """A Region came, changed or went; called from the store."""
         self._changed.put_nowait(name)
 
+    def rewound(self) -> None:
+        """The hub was put back to an earlier state, and with it the regions that are there; which are, not all tell."""
+        for runner in self.runners.values():
+            runner.renew(relist=True)
+
     def members_changed(self) -> None:
         """Replicas came or went, the lead changed, or we may write again: every region may be another's now."""
         for name in {*self._context.store.regions, *self.runners}:

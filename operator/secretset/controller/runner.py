@@ -187,8 +187,12 @@ class RegionRunner:
 
     def _returned(self, away: float) -> None:
         """The cluster answers again: verify what is there, at once."""
+        self.renew(relist=away > _LONG_AWAY)
+
+    def renew(self, *, relist: bool) -> None:
+        """Have no watch wait for its next attempt; with ``relist``, read all lists anew."""
         for watch in self._watches.values():
-            watch.renew(relist=away > _LONG_AWAY)
+            watch.renew(relist=relist)
 
     @property
     def kinds(self) -> Kinds:

@@ -74,9 +74,9 @@ class SourceWatch:
             followed = wanted
             await asyncio.sleep(_MOMENT)
 
-    def renew(self) -> None:
-        """The hub answers again: have no watch wait for its next attempt."""
-        self._watch.renew(relist=False)
+    def renew(self, *, relist: bool) -> None:
+        """The hub answers again: have no watch wait for its next attempt; with ``relist`` read the lists anew, too."""
+        self._watch.renew(relist=relist)
 
     async def stop(self) -> None:
         """End the watches."""
