@@ -3,78 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from secretset.kube import client as module
 from secretset.kube import errors
-from secretset.kube.client import Client
-from secretset.kube.credentials import Credentials
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SAID = "said-by-the-server"
-THINGS = "/api/v1/things"
-
-
-class Served:
-    """A client, and what the server got from it."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-        self.silences = 0
-        self.fenced = False
-        self.answer: Handler = self.ok
-        self.client: Client
-
-    @staticmethod
-    async def ok(_: web.Request) -> web.Response:
-        return web.json_response({})
-
-    def refuse_with(self, code: int, **headers: str) -> None:
-        async def answer(_: web.Request) -> web.Response:
-            body = {"kind": "Status", "message": SAID, "reason": "Whatever"}
-            return web.json_response(body, status=code, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-        self.answer = answer
-
-    def say(self, text: str) -> None:
-        async def answer(_: web.Request) -> web.Response:
-            return web.Response(text=text)
-
-        self.answer = answer
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append(f"{request.method} {request.path}")
-        return await self.answer(request)
-
-    def fence(self) -> None:
-        if self.fenced:
-            raise errors.Fenced("no Lease")
-
-    def silence(self) -> None:
-        self.silences += 1
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
-    served = Served()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", served.handle)
-
-    async def nobody() -> None:
-        return None
-
-    async with TestServer(app) as server:
-        credentials = Credentials(server=str(server.make_url("")).rstrip("/"), tls=None, authorize=nobody)
-        served.client = Client(credentials, name="us", timeout=5.0, fence=served.fence, on_silence=served.silence)
-        async with served.client:
-            yield served
+from unit.served import SAID, THINGS, Served, followed, serving
 
 
 @pytest.fixture
@@ -102,10 +39,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr(module, "time", Time)
     return ahead
-
-
-async def followed(client: Client) -> list[str]:
-    return [str(event["type"]) async for event in client.watch(THINGS, {}, idle=90.0)]
 
 
 # --- a server that asks to wait
@@ -308,114 +241,3 @@ async def test_after_the_end_there_is_nobody(served: Served) -> None:
     with pytest.raises(errors.Retired):
         await followed(served.client)
     assert served.silences == 0
-
-
-async def test_connections_can_be_forgotten_in_use(served: Served) -> None:
-    began = asyncio.Event()
-
-    async def never(_: web.Request) -> web.Response:
-        began.set()
-        await asyncio.sleep(60)
-        return web.Response()
-
-    served.answer = never
-    request = asyncio.create_task(served.client.get(THINGS))
-    await began.wait()
-    await served.client.forget_connections()
-    with pytest.raises(errors.Unreachable):
-        await asyncio.wait_for(request, 5)
-    served.answer = served.ok
-    assert await served.client.get(THINGS) == {}
-
-
-@pytest.mark.parametrize("lines", [b"", b'{"type":"BOOKMARK","object":{}}\n'])
-async def test_who_follows_a_list_hears_that_its_connection_was_forgotten(served: Served, lines: bytes) -> None:
-    async def hangs(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(lines)
-        await asyncio.sleep(60)
-        return response
-
-    async def follow(begun: asyncio.Event) -> None:
-        async for _ in served.client.watch(THINGS, {}, idle=90.0):
-            begun.set()
-
-    served.answer = hangs
-    begun = asyncio.Event()
-    following = asyncio.create_task(follow(begun))
-    reading = asyncio.create_task(served.client.get(THINGS))
-    await begun.wait()
-    await asyncio.sleep(0.05)
-    await served.client.forget_connections()
-    for task in (following, reading):
-        with pytest.raises(errors.Unreachable):
-            await asyncio.wait_for(task, 2)
-
-
-async def test_a_watch_that_is_silent_for_long_ends_without_a_fault(served: Served) -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await asyncio.sleep(60)
-        return response
-
-    served.answer = silent
-    assert [event["type"] async for event in served.client.watch(THINGS, {}, idle=0.1)] == ["CONNECTED"]
-    assert served.silences == 0
-
-
-async def test_a_watch_that_is_not_even_begun_is_no_silent_one() -> None:
-    async def never(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(60)
-        raise AssertionError
-
-    async with serving() as served:
-        served.answer = never
-        served.client._timeout = 0.1
-        with pytest.raises(errors.Unreachable):
-            await followed(served.client)
-
-
-async def test_who_was_busy_when_the_connection_was_closed_hears_it_when_reading_on(served: Served) -> None:
-    async def hangs(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await asyncio.sleep(60)
-        return response
-
-    served.answer = hangs
-    events = served.client.watch(THINGS, {}, idle=90.0)
-    assert (await anext(events))["type"] == "CONNECTED"
-    await served.client.close()
-    with pytest.raises(errors.Retired):
-        await anext(events)
-
-
-async def test_attempts_to_connect_are_given_up_too() -> None:
-    """A host that accepts and says nothing: TLS alone would keep each attempt for long."""
-
-    async def nobody() -> None:
-        return None
-
-    accepted = asyncio.Event()
-
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set()
-        while await reader.read(1024):
-            pass
-        writer.close()
-
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    tls = ssl.create_default_context()
-    async with Client(Credentials(server=f"https://127.0.0.1:{port}", tls=tls, authorize=nobody), name="us") as client:
-        tasks = [asyncio.create_task(client.get(THINGS)), asyncio.create_task(followed(client))]
-        await asyncio.wait_for(accepted.wait(), 5)
-        await asyncio.sleep(0.05)
-        await client.forget_connections()
-        for task in tasks:
-            with pytest.raises(errors.Unreachable):
-                await asyncio.wait_for(task, 1)
-    server.close()
-    await asyncio.sleep(0.05)
