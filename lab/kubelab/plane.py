@@ -258,7 +258,8 @@ class ControlPlane:
         """Keeps everything that is stored as it is now, and returns where; it is deleted with the plane.
 
         etcd is killed for a moment and started again (a copy of what a killed etcd leaves is whole, a copy under a
-        running one is not); the other programs go on, and requests in that moment fail.
+        running one is not); the other programs go on, and requests fail until it listens again,
+        which is when this returns.
 
         Raises:
             ControlError: etcd does not run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -41,6 +42,18 @@ class Served:
     def say(self, text: str) -> None:
         async def answer(_: web.Request) -> web.Response:
             return web.Response(text=text)
+
+        self.answer = answer
+
+    def hang(self, lines: bytes = b"") -> None:
+        """Begin each answer, and say nothing after these lines."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(lines)
+            await asyncio.sleep(60)
+            return response
 
         self.answer = answer
 

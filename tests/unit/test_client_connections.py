@@ -41,18 +41,11 @@ async def test_connections_can_be_forgotten_in_use(served: Served) -> None:
 
 @pytest.mark.parametrize("lines", [b"", b'{"type":"BOOKMARK","object":{}}\n'])
 async def test_who_follows_a_list_hears_that_its_connection_was_forgotten(served: Served, lines: bytes) -> None:
-    async def hangs(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(lines)
-        await asyncio.sleep(60)
-        return response
-
     async def follow(begun: asyncio.Event) -> None:
         async for _ in served.client.watch(THINGS, {}, idle=90.0):
             begun.set()
 
-    served.answer = hangs
+    served.hang(lines)
     begun = asyncio.Event()
     following = asyncio.create_task(follow(begun))
     reading = asyncio.create_task(served.client.get(THINGS))
@@ -65,37 +58,24 @@ async def test_who_follows_a_list_hears_that_its_connection_was_forgotten(served
 
 
 async def test_a_watch_that_is_silent_for_long_ends_without_a_fault(served: Served) -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await asyncio.sleep(60)
-        return response
-
-    served.answer = silent
+    served.hang()
     assert [event["type"] async for event in served.client.watch(THINGS, {}, idle=0.1)] == ["CONNECTED"]
     assert served.silences == 0
 
 
-async def test_a_watch_that_is_not_even_begun_is_no_silent_one() -> None:
+async def test_a_watch_that_is_not_even_begun_is_no_silent_one(served: Served) -> None:
     async def never(_: web.Request) -> web.StreamResponse:
         await asyncio.sleep(60)
         raise AssertionError
 
-    async with serving() as served:
-        served.answer = never
-        served.client._timeout = 0.1
-        with pytest.raises(errors.Unreachable):
-            await followed(served.client)
+    served.answer = never
+    served.client._timeout = 0.1
+    with pytest.raises(errors.Unreachable):
+        await followed(served.client)
 
 
 async def test_who_was_busy_when_the_connection_was_closed_hears_it_when_reading_on(served: Served) -> None:
-    async def hangs(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await asyncio.sleep(60)
-        return response
-
-    served.answer = hangs
+    served.hang()
     events = served.client.watch(THINGS, {}, idle=90.0)
     assert (await anext(events))["type"] == "CONNECTED"
     await served.client.close()
