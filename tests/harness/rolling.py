@@ -135,7 +135,8 @@ def settled(org: Org, *, revision: int, bound: int, name: str = "app", off: bool
         found: dict[str, Any] = eventually(check, f"revision {revision} everywhere")
     except AssertionError as error:
         status = (org.get("secretset", name) or {}).get("status")
-        raise AssertionError(f"{error}; status: {json.dumps(status)}") from None
+        there = org.there("get", "deployments,statefulsets,daemonsets,replicasets,pods", "-o", "wide").stdout
+        raise AssertionError(f"{error}; status: {json.dumps(status)}; there:\n{there}") from None
     return found
 
 

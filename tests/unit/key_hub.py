@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -38,9 +39,15 @@ def private(number: int) -> PrivateKey:
     return PrivateKey.from_seed(seed(number))
 
 
+@functools.cache
+def moment() -> datetime:
+    """When this test began, so that what it makes twice is the same; `conftest.py` forgets it before each test."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 def entry(number: int, *, days: float = 0.0) -> Entry:
     """The entry of a key that is so old."""
-    return Entry(created=datetime.now(UTC).replace(microsecond=0) - timedelta(days=days), secret=seed(number))
+    return Entry(created=moment() - timedelta(days=days), secret=seed(number))
 
 
 class KeyHub:
