@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 Where = Literal["write", "read", "watch"]
@@ -105,6 +106,7 @@ ACTS: dict[Where, dict[str, str]] = {
 }
 
 
+@cache
 def parse(text: str) -> Fault:
     """Read what ``str`` of a fault gave."""
     plane, where, resource, act, number = text.split(":")

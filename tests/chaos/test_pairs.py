@@ -21,10 +21,10 @@ _SET = (*_GONE, "hub:write:secretsets/status", "hub:read:secrets")
 _CONTENT = ("hub:write:any", "hub:watch:secrets", "hub:read:secrets")
 _USERS = ("hub:watch:deployments",)
 _FAR = ("far:write:any", "far:watch:secrets", "far:read:secrets")
+_CHANGES = ("change", "change-twice", "add-key", "remove-key", "crowd-changes", "sealed-changes")
 _MEETS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("create", "recreate", "late-source", "crowd", "rotated"), (*_SET, *_CONTENT)),
-    **dict.fromkeys(("change", "change-twice", "add-key", "remove-key"), (*_SET, *_CONTENT, *_USERS)),
-    **dict.fromkeys(("crowd-changes", "sealed-changes"), (*_SET, *_CONTENT, *_USERS)),
+    **dict.fromkeys(_CHANGES, (*_SET, *_CONTENT, *_USERS)),
     **dict.fromkeys(("edited", "lost"), (*_CONTENT, "hub:read:secretsets")),
     **dict.fromkeys(("pull", "pull-deleted"), _CONTENT),
     "invalid-and-back": _SET,

@@ -13,9 +13,11 @@ from typing import Any
 from harness.manifests import env_key, value_from
 from harness.org import Org
 from harness.process import OperatorProcess, writes
-from harness.waiting import eventually
+from harness.waiting import SOON, eventually
 
 READY_DELAY = "pod-ready.stage.kwok.x-k8s.io/delay"
+# Seconds; the most of a rollout is not the operator's: controllers, scheduler and kwok share two cores with all tests.
+_THROUGH = 2 * SOON
 COMPLETE, OFF = ("True", "RolloutComplete"), ("True", "RestartsOff")
 HELD, STALLED = ("False", "RolloutHeld"), ("False", "RolloutStalled")
 DATA = {"A": value_from("src", "a"), "B": value_from("src", "b")}
@@ -132,7 +134,7 @@ def settled(org: Org, *, revision: int, bound: int, name: str = "app", off: bool
         return status if there and condition(status)[:2] == (OFF if off else COMPLETE) else None
 
     try:
-        found: dict[str, Any] = eventually(check, f"revision {revision} everywhere")
+        found: dict[str, Any] = eventually(check, f"revision {revision} everywhere", seconds=_THROUGH)
     except AssertionError as error:
         status = (org.get("secretset", name) or {}).get("status")
         there = org.there("get", "deployments,statefulsets,daemonsets,replicasets,pods", "-o", "wide").stdout

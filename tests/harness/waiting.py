@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Seconds after which something that should happen at once counts as not happened. How soon it does happen is for the
-# benchmark to say: of two cores that ten processes share, tests have seen stalls of half of that.
-SOON = 30.0
+SOON = 15.0  # seconds after which something that should happen at once counts as not happened
 
 
 def eventually(check: Callable[[], Any], what: str = "", *, seconds: float = SOON) -> Any:
